@@ -1,0 +1,3 @@
+"""bRAG: a retrieval-augmented generation backend without a framework."""
+
+__version__ = "0.1.0"

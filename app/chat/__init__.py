@@ -1,0 +1,1 @@
+"""Questions: prompts, answers, streams and stored messages."""

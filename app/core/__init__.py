@@ -1,0 +1,1 @@
+"""What every domain needs: health, errors, logs, the database, the language model."""

@@ -1,0 +1,176 @@
+"""PostgreSQL through pugsql: one thread, one transaction, a plain function.
+
+Every statement stands in a file under `db/queries/`. A function that runs inside a
+transaction gets the compiled queries as its first argument and must not be async: a
+transaction belongs to its thread.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import psycopg2
+import psycopg2.extensions
+import pugsql
+import pugsql.compiler
+from anyio import CapacityLimiter, to_thread
+from sqlalchemy import create_engine, exc
+from sqlalchemy.engine import Engine
+
+from app.core.exceptions import DatabaseUnavailable
+
+__all__ = ["Database", "Listener", "Queries"]
+
+logger = logging.getLogger(__name__)
+
+QUERIES_DIR = Path(__file__).resolve().parents[2] / "db" / "queries"
+CONNECT_TIMEOUT_SEC = 5
+STATEMENT_TIMEOUT_SEC = 60
+# A peer that vanished without a word is noticed after about half a minute.
+CONNECT_ARGS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_SEC,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "brag",
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# The statements have their names from the SQL files, so there is no type to check them against.
+Queries = Any
+
+
+class Database:
+    """A pool of connections and the compiled statements of `db/queries`."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self.url = url
+        self._engine = _create_engine(url, pool_size)
+        self._queries = _load_queries(self._engine)
+        # As many threads as connections: a burst waits here, in order, and not in the pool.
+        self._limiter = CapacityLimiter(pool_size)
+
+    async def run(
+        self, fn: Callable[Concatenate[Queries, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `fn(queries, ...)` in a worker thread and one transaction; return its result.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL can't be reached or gave up on the statement.
+        """
+        call = functools.partial(self.run_sync, fn, *args, **kwargs)
+        return await to_thread.run_sync(call, limiter=self._limiter)
+
+    def run_sync(
+        self, fn: Callable[Concatenate[Queries, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for callers that have no event loop."""
+        with _translated_errors(), self._queries.transaction():
+            return fn(self._queries, *args, **kwargs)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+class Listener:
+    """A connection of its own that waits for NOTIFY on one channel.
+
+    The awaited event is also set when the connection breaks: whoever waits then looks,
+    finds the database gone or back, and opens a new listener.
+    """
+
+    def __init__(self, connection: psycopg2.extensions.connection) -> None:
+        self._connection = connection
+        self.notified = asyncio.Event()
+        self.broken = False
+        self._fileno = connection.fileno()
+        asyncio.get_running_loop().add_reader(self._fileno, self._read)
+
+    @classmethod
+    async def open(cls, url: str, channel: str) -> Self:
+        """Connect and LISTEN.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL can't be reached.
+        """
+
+        def connect() -> psycopg2.extensions.connection:
+            with _translated_errors():
+                connection = psycopg2.connect(url, **CONNECT_ARGS)
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(f"LISTEN {channel}")
+                return connection
+
+        return cls(await to_thread.run_sync(connect))
+
+    def _read(self) -> None:
+        try:
+            self._connection.poll()
+        except psycopg2.Error:
+            self.broken = True
+            asyncio.get_running_loop().remove_reader(self._fileno)
+        self._connection.notifies.clear()
+        self.notified.set()
+
+    def close(self) -> None:
+        """Stop listening."""
+        if not self.broken:
+            asyncio.get_running_loop().remove_reader(self._fileno)
+        self._connection.close()
+
+
+def _create_engine(url: str, pool_size: int) -> Engine:
+    scheme, _, rest = url.partition("://")
+    # dbmate and people write postgres://; SQLAlchemy wants the driver named.
+    if scheme not in ("postgres", "postgresql"):
+        raise ValueError(f"not a PostgreSQL URL: {scheme}://…")
+    return create_engine(
+        f"postgresql+psycopg2://{rest}",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_SEC,
+        pool_pre_ping=True,
+        connect_args=CONNECT_ARGS | {"options": f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s"},
+    )
+
+
+def _load_queries(engine: Engine) -> Queries:
+    # One module for all domains: a transaction belongs to one module.
+    first, *others = sorted(path for path in QUERIES_DIR.iterdir() if path.is_dir())
+    queries = pugsql.module(str(first), encoding="utf-8")
+    queries.add_queries(*map(str, others), encoding="utf-8")
+    queries.setengine(engine)
+    return queries
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        _log_unavailable(getattr(error, "orig", None) or error)
+        raise DatabaseUnavailable from error
+    except exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        _log_unavailable(error.orig or error)
+        raise DatabaseUnavailable from error
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        _log_unavailable(error)
+        raise DatabaseUnavailable from error
+
+
+def _log_unavailable(error: BaseException) -> None:
+    # The SQLSTATE says what happened; the message may quote a statement with its values.
+    logger.warning(
+        "database unavailable",
+        extra={"error": type(error).__name__, "sqlstate": getattr(error, "pgcode", None)},
+    )

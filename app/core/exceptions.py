@@ -1,0 +1,82 @@
+"""Every error that bRAG raises on purpose.
+
+AppError                      an answer to a request that failed; one handler renders them all
+├── NotFound                  404
+├── PayloadTooLarge           413
+├── InvalidRequest            422
+├── DatabaseUnavailable       503
+├── IndexUnavailable          503
+└── (each domain adds its own in its `exceptions.py`)
+StartupError                  bRAG cannot start: one plain sentence that says what to do
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "AppError",
+    "DatabaseUnavailable",
+    "IndexUnavailable",
+    "InvalidRequest",
+    "NotFound",
+    "PayloadTooLarge",
+    "StartupError",
+]
+
+
+class AppError(Exception):
+    """Something went wrong inside bRAG."""
+
+    status_code: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.details = dict(details or {})
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+
+class NotFound(AppError):
+    """There is nothing here."""
+
+    status_code = 404
+    code = "not_found"
+
+
+class PayloadTooLarge(AppError):
+    """The request body is too large."""
+
+    status_code = 413
+    code = "payload_too_large"
+
+
+class InvalidRequest(AppError):
+    """The request is not valid."""
+
+    status_code = 422
+    code = "invalid_request"
+
+
+class DatabaseUnavailable(AppError):
+    """The database is unavailable. Please try again in a moment."""
+
+    status_code = 503
+    code = "database_unavailable"
+
+
+class IndexUnavailable(AppError):
+    """The vector index is unavailable. Please try again in a moment."""
+
+    status_code = 503
+    code = "index_unavailable"
+
+
+class StartupError(Exception):
+    """bRAG cannot start; the text is one plain sentence that says what to do."""

@@ -1,0 +1,62 @@
+"""Migrations at start-up: dbmate applies `db/migrations`."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from app.core.exceptions import StartupError
+
+__all__ = ["dbmate", "migrate"]
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_SEC = 300
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest schema; several processes may call it at once.
+
+    Raises:
+        StartupError: the database can't be reached, or a migration failed.
+    """
+    # dbmate's own lock makes the others wait until the first is done.
+    dbmate(url, "--migration-lock", "--no-dump-schema", "--wait", "--wait-timeout=10s", "up")
+
+
+def dbmate(url: str, *arguments: str) -> str:
+    """Run dbmate in the repository's root and return what it printed.
+
+    Raises:
+        StartupError: dbmate is missing, failed, or did not end within its time.
+    """
+    program = shutil.which("dbmate", path=str(Path(sys.executable).parent)) or shutil.which(
+        "dbmate"
+    )
+    if program is None:
+        raise StartupError("dbmate is not installed. Run `make install`.")
+    # The URL holds a password: it goes through the environment, which others can't list.
+    environment = os.environ | {"DATABASE_URL": url}
+    try:
+        result = subprocess.run(
+            [program, *arguments],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SEC,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StartupError(
+            f"The database migrations did not end within {TIMEOUT_SEC} s. Another process may "
+            "hold a lock on the tables."
+        ) from None
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if line.strip()]
+        reason = lines[-1].removeprefix("Error: ") if lines else "dbmate failed"
+        raise StartupError(f"The database could not be migrated ({reason}). Check DATABASE_URL.")
+    return result.stdout

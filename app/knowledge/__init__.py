@@ -1,0 +1,1 @@
+"""Documents: ingestion, chunks, embeddings, the vector index and retrieval."""

@@ -1,0 +1,3 @@
+-- :name ping :scalar
+-- :doc Whether the database answers.
+SELECT 1
