@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     openai_models: Annotated[list[str], NoDecode] = []
     generation_timeout_sec: float = Field(default=120, gt=0)
 
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    workers: int = Field(default=4, ge=1)
+    timeout: int = Field(default=120, ge=1)
+    reload: bool = False
+
     retrieval_top_k: int = Field(default=5, ge=1, le=50)
     max_message_characters: int = Field(default=8_000, ge=1)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -93,6 +99,21 @@ class Settings(BaseSettings):
         return self.environment is Environment.PRODUCTION
 
     @property
+    def postgres_dir(self) -> Path:
+        """Where the embedded PostgreSQL keeps its data."""
+        return self.var_dir / "postgres"
+
+    @property
+    def qdrant_dir(self) -> Path:
+        """Where the embedded Qdrant engine keeps its replicas."""
+        return self.var_dir / "qdrant"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where prepared embedding models are kept."""
+        return self.var_dir / "models"
+
+    @property
     def qdrant_server_url(self) -> str | None:
         """The Qdrant server's URL, however it was named; None means the embedded engine."""
         if self.qdrant_host:
@@ -103,6 +124,11 @@ class Settings(BaseSettings):
     def has_language_model(self) -> bool:
         """Whether an upstream language model is configured; else the offline one answers."""
         return bool(self.openai_api_key or self.openai_base_url)
+
+    @property
+    def stream_limit_sec(self) -> float:
+        """When a stream whose reader stopped reading is cut off: well after any answer's end."""
+        return self.generation_timeout_sec * 2
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -1,0 +1,90 @@
+# Everything a developer does, by name. `make help` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+export VAR_DIR ?= var
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev prepare run-dev run test check lint bench schema compile upgrade \
+	sync sync-dev pre-commit clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' \
+		| awk -F '\t' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
+
+run-dev: prepare ## Start bRAG for development on http://127.0.0.1:8000, restarting on changes
+	@$(BIN)/python -m app ingest docs --if-empty
+	@exec $(BIN)/python -m app serve --reload
+
+run: prepare ## Start bRAG for production: gunicorn with WORKERS processes
+	@exec $(BIN)/gunicorn --config settings/gunicorn.conf.py
+
+test: install-dev prepare ## Run the tests, in parallel
+	$(BIN)/python -m pytest -n auto
+
+check: install-dev ## Verify style, types and import rules; change nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lint: install-dev ## Fix style where it can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: prepare ## Measure speed, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+prepare: install ## Prepare the embedding model, once per machine
+	@$(BIN)/python -m app prepare
+
+install: $(VENV)/installed ## Install what bRAG needs to run, into .venv
+
+install-dev: $(VENV)/installed-dev ## Install what development needs, too
+
+schema: install ## Write db/schema.sql after a new migration
+	$(BIN)/python -m app migrate --dump
+
+compile: install-dev ## Pin what requirements/*.in name, as it is now
+	$(BIN)/pip-compile $(COMPILE) -o requirements/requirements.txt requirements/requirements.in
+	$(BIN)/pip-compile $(COMPILE) -o requirements/requirements-dev.txt requirements/requirements-dev.in
+
+upgrade: COMPILE += --upgrade
+upgrade: compile ## Pin the newest versions
+
+sync: $(VENV) ## Make .venv hold exactly the pinned packages
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-sync requirements/requirements.txt
+
+sync-dev: install-dev ## The same with the packages for development
+	$(BIN)/pip-sync requirements/requirements-dev.txt
+
+pre-commit: install-dev ## Check every commit from now on
+	$(BIN)/pre-commit install
+
+clean: ## Remove .venv, caches and all local data
+	rm -rf $(VENV) $(VAR_DIR) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+COMPILE := --quiet --allow-unsafe --generate-hashes --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# The newest Python that every pinned package has wheels for, else whatever python3 is.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && echo $$name && break; done)
+
+$(VENV):
+	@test -n "$(PYTHON)" || { echo "bRAG needs Python 3.11 or newer. Install it, or say where \
+	it is: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements/requirements.txt | $(VENV)
+	@echo "Installing packages into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/installed-dev: requirements/requirements-dev.txt $(VENV)/installed
+	@echo "Installing packages for development into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
