@@ -10,7 +10,6 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import psycopg2
@@ -22,12 +21,13 @@ from sqlalchemy import create_engine, exc
 from sqlalchemy.engine import Engine
 
 from app.core.exceptions import DatabaseUnavailable
+from settings import ROOT
 
 __all__ = ["Database", "Listener", "Queries"]
 
 logger = logging.getLogger(__name__)
 
-QUERIES_DIR = Path(__file__).resolve().parents[2] / "db" / "queries"
+QUERIES_DIR = ROOT / "db" / "queries"
 CONNECT_TIMEOUT_SEC = 5
 STATEMENT_TIMEOUT_SEC = 60
 # A peer that vanished without a word is noticed after about half a minute.
@@ -103,7 +103,7 @@ class Listener:
 
         def connect() -> psycopg2.extensions.connection:
             with _translated_errors():
-                connection = psycopg2.connect(url, **CONNECT_ARGS)
+                connection: psycopg2.extensions.connection = psycopg2.connect(url, **CONNECT_ARGS)
                 connection.autocommit = True
                 with connection.cursor() as cursor:
                     cursor.execute(f"LISTEN {channel}")

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from app.core.embedded_postgres import binary
 from app.core.exceptions import StartupError
+from settings import ROOT
 
-__all__ = ["dbmate", "migrate"]
+__all__ = ["dbmate", "dump_schema", "migrate"]
 
 logger = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SEC = 300
 
 
@@ -24,7 +25,17 @@ def migrate(url: str) -> None:
         StartupError: the database can't be reached, or a migration failed.
     """
     # dbmate's own lock makes the others wait until the first is done.
-    dbmate(url, "--migration-lock", "--no-dump-schema", "--wait", "--wait-timeout=10s", "up")
+    up = ("--migration-lock", "--no-dump-schema", "--wait", "--wait-timeout=10s", "up")
+    try:
+        dbmate(url, *up)
+    except StartupError:
+        # The lock doesn't cover creating the database: who loses that race finds it there now.
+        dbmate(url, *up)
+
+
+def dump_schema(url: str, path: Path) -> None:
+    """Write the schema of a migrated database to `path`, as `dbmate dump` does."""
+    dbmate(url, f"--schema-file={path}", "dump")
 
 
 def dbmate(url: str, *arguments: str) -> str:
@@ -38,8 +49,12 @@ def dbmate(url: str, *arguments: str) -> str:
     )
     if program is None:
         raise StartupError("dbmate is not installed. Run `make install`.")
-    # The URL holds a password: it goes through the environment, which others can't list.
-    environment = os.environ | {"DATABASE_URL": url}
+    environment = os.environ | {
+        # It holds a password: others can list arguments, but not the environment.
+        "DATABASE_URL": url,
+        # dbmate dumps through pg_dump, which must not be older than the server.
+        "PATH": os.pathsep.join([str(binary("pg_dump").parent), os.environ.get("PATH", "")]),
+    }
     try:
         result = subprocess.run(
             [program, *arguments],
