@@ -1,0 +1,72 @@
+"""The folder that one process has for its replica, and the next process goes on with."""
+
+import fcntl
+import itertools
+import logging
+import shutil
+import uuid
+from pathlib import Path
+from typing import Self, TextIO
+
+from app.knowledge.edge_generation import EdgeFailure, EdgeGeneration
+from app.knowledge.vector_index import IndexSpec
+
+__all__ = ["EdgeSlot"]
+
+logger = logging.getLogger(__name__)
+
+
+class EdgeSlot:
+    """A numbered folder, locked for as long as the process lives."""
+
+    def __init__(self, folder: Path, lock: TextIO) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    @classmethod
+    def take(cls, root: Path) -> Self:
+        """Lock the first folder below `root` that nobody has; raises `OSError`."""
+        for number in itertools.count():
+            folder = root / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+            except BaseException:
+                lock.close()
+                raise
+            else:
+                return cls(folder, lock)
+        raise AssertionError
+
+    def new_folder(self) -> Path:
+        """Name a folder for the next generation, one that nobody has ever used."""
+        newest = max((_number(folder) for folder in self._folders()), default=0)
+        return self.folder / f"{newest + 1:06}-{uuid.uuid4().hex[:8]}"
+
+    def open_newest(self, spec: IndexSpec) -> EdgeGeneration | None:
+        """Open the newest generation that is usable, if there is one, and remove all others."""
+        usable: EdgeGeneration | None = None
+        for folder in sorted(self._folders(), key=_number, reverse=True):
+            if usable is None:
+                try:
+                    usable = EdgeGeneration.load(folder, spec)
+                    continue
+                except EdgeFailure as error:
+                    logger.warning("a vector index is thrown away: %s", error)
+            shutil.rmtree(folder, ignore_errors=True)
+        return usable
+
+    def release(self) -> None:
+        """Let another process have the folder."""
+        self._lock.close()
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.is_dir()]
+
+
+def _number(folder: Path) -> int:
+    number = folder.name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0

@@ -1,0 +1,237 @@
+"""The shared index: one collection on a Qdrant server, which one process at a time writes to.
+
+What the collection was built from, and its position, stand in the collection's own metadata.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+from uuid import UUID
+
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException
+
+from app.core.exceptions import IndexUnavailable, StartupError
+from app.knowledge.vector_index import (
+    DENSE,
+    FORMAT,
+    KEYWORD_FIELDS,
+    PREFETCH,
+    RRF_K,
+    SPARSE,
+    Hit,
+    IndexPoint,
+    IndexSpec,
+    Position,
+    SparseVector,
+)
+
+__all__ = ["ServerIndex"]
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SEC: Final = 10
+# Servers that are started together: Qdrant may need a moment longer than bRAG.
+OPEN_TIMEOUT_SEC: Final = 15.0
+OPEN_RETRY_SEC: Final = 0.5
+APPLICATION: Final = "brag"
+
+
+class ServerIndex:
+    """A collection that all processes share; the caller closes the client."""
+
+    def __init__(self, client: AsyncQdrantClient, collection: str, spec: IndexSpec) -> None:
+        self.spec = spec
+        self.leader_lock: str | None = f"brag.index.{collection}"
+        self._client = client
+        self._collection = collection
+        # As last seen; the follower of every process looks every other second.
+        self._position: Position | None = None
+
+    @classmethod
+    async def open(cls, client: AsyncQdrantClient, collection: str, spec: IndexSpec) -> Self:
+        """Check that the server answers and that the collection is ours, or not there yet.
+
+        Raises:
+            StartupError: it can't be reached, or the collection was built from something else.
+        """
+        index = cls(client, collection, spec)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + OPEN_TIMEOUT_SEC
+        while True:
+            try:
+                index._check(await index._metadata())
+            except IndexUnavailable as error:
+                if loop.time() >= deadline:
+                    raise StartupError(
+                        f"Qdrant does not answer ({error.__cause__}). Check QDRANT_URL and "
+                        "QDRANT_API_KEY."
+                    ) from error
+                await asyncio.sleep(OPEN_RETRY_SEC)
+            else:
+                return index
+
+    async def search(
+        self,
+        dense: Sequence[float],
+        sparse: SparseVector,
+        *,
+        limit: int,
+        prefetch: int = PREFETCH,
+    ) -> list[Hit]:
+        """Search on the server, both halves in one request."""
+        if self._position is None:
+            raise IndexUnavailable
+        async with _unavailable():
+            response = await self._client.query_points(
+                self._collection,
+                prefetch=[
+                    models.Prefetch(query=list(dense), using=DENSE, limit=prefetch),
+                    models.Prefetch(query=_sparse(sparse), using=SPARSE, limit=prefetch),
+                ],
+                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
+                limit=limit,
+                with_payload=False,
+            )
+        return [Hit(UUID(str(point.id)), point.score) for point in response.points]
+
+    async def upsert(self, points: Sequence[IndexPoint]) -> None:
+        """Write points and wait until they are found."""
+        async with _unavailable():
+            await self._client.upsert(
+                self._collection, [_point(point) for point in points], wait=True
+            )
+
+    async def delete(self, chunk_ids: Sequence[UUID]) -> None:
+        """Remove points."""
+        async with _unavailable():
+            await self._client.delete(
+                self._collection,
+                models.PointIdsList(points=[str(chunk_id) for chunk_id in chunk_ids]),
+                wait=True,
+            )
+
+    async def count(self) -> int:
+        """Count the points exactly."""
+        async with _unavailable():
+            result = await self._client.count(self._collection, exact=True)
+        return result.count
+
+    async def position(self) -> Position | None:
+        """Return where the leader is; None: there is no collection, or it is being built."""
+        metadata = await self._metadata()
+        try:
+            self._check(metadata)
+        except StartupError as error:
+            # Somebody has put another collection in its place while bRAG runs.
+            self._position = None
+            raise IndexUnavailable(str(error)) from error
+        place = metadata.get("position") if metadata is not None else None
+        current = metadata is not None and metadata["format"] == FORMAT
+        self._position = Position(*place) if current and place is not None else None
+        return self._position
+
+    async def remember(
+        self,
+        position: Position,
+        *,
+        caught_up: bool = False,  # noqa: ARG002 - a server needs no such hint
+    ) -> None:
+        """Note the position in the collection's metadata."""
+        if position == self._position:
+            return
+        async with _unavailable():
+            await self._client.update_collection(
+                self._collection, metadata={"position": list(position)}
+            )
+        self._position = position
+
+    async def reset(self) -> None:
+        """Create the collection anew."""
+        self._check(await self._metadata())
+        self._position = None
+        async with _unavailable():
+            await self._client.delete_collection(self._collection)
+            await self._client.create_collection(
+                self._collection,
+                vectors_config={
+                    DENSE: models.VectorParams(
+                        size=self.spec.dimensions, distance=models.Distance.COSINE
+                    )
+                },
+                sparse_vectors_config={
+                    SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
+                },
+                metadata={
+                    "application": APPLICATION,
+                    "format": FORMAT,
+                    "database": self.spec.database,
+                    "model": self.spec.model,
+                    "dimensions": self.spec.dimensions,
+                },
+            )
+            for field in KEYWORD_FIELDS:
+                await self._client.create_payload_index(
+                    self._collection,
+                    field,
+                    models.PayloadSchemaType.KEYWORD,
+                    wait=True,
+                )
+
+    async def aclose(self) -> None:
+        """Do nothing: everything is on the server, and the client is the caller's."""
+
+    async def _metadata(self) -> Mapping[str, Any] | None:
+        """Return what stands with the collection; None if there is no collection."""
+        async with _unavailable():
+            if not await self._client.collection_exists(self._collection):
+                return None
+            info = await self._client.get_collection(self._collection)
+        return info.config.metadata or {}
+
+    def _check(self, metadata: Mapping[str, Any] | None) -> None:
+        if metadata is None:
+            return
+        name = self._collection
+        if metadata.get("application") != APPLICATION:
+            raise StartupError(
+                f"The Qdrant collection {name} was not made by bRAG. Set QDRANT_COLLECTION_NAME "
+                "to a name that is free."
+            )
+        if (metadata["model"], metadata["dimensions"]) != (self.spec.model, self.spec.dimensions):
+            raise StartupError(
+                f"The Qdrant collection {name} was built with {metadata['model']} "
+                f"({metadata['dimensions']} dimensions), but EMBEDDING_MODEL is {self.spec.model} "
+                f"({self.spec.dimensions} dimensions). Set EMBEDDING_MODEL={metadata['model']}, or "
+                "QDRANT_COLLECTION_NAME to a name that is free."
+            )
+        if metadata["database"] != self.spec.database:
+            raise StartupError(
+                f"The Qdrant collection {name} belongs to another database. Set "
+                "QDRANT_COLLECTION_NAME to a name that is free, or delete the collection if that "
+                "database is gone."
+            )
+
+
+def _point(point: IndexPoint) -> models.PointStruct:
+    return models.PointStruct(
+        id=str(point.chunk_id),
+        vector={DENSE: point.dense, SPARSE: _sparse(point.sparse)},
+        payload={"source_id": str(point.source_id), "document_id": str(point.document_id)},
+    )
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+@asynccontextmanager
+async def _unavailable() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TIMEOUT_SEC):
+            yield
+    except (ApiException, TimeoutError) as error:
+        logger.warning("qdrant unavailable", extra={"error": type(error).__name__})
+        raise IndexUnavailable from error

@@ -1,0 +1,143 @@
+"""What every vector index can do, wherever it lives.
+
+PostgreSQL is the truth and an index follows it (`follower.py`): a point is a chunk's id, its two
+vectors and the payload that filters need. How far an index has followed is remembered beside its
+data, so one that was wiped or restored from a backup can't pretend to be up to date.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+__all__ = [
+    "DENSE",
+    "FORMAT",
+    "KEYWORD_FIELDS",
+    "PREFETCH",
+    "RRF_K",
+    "SPARSE",
+    "Hit",
+    "IndexPoint",
+    "IndexSpec",
+    "Position",
+    "SparseVector",
+    "VectorIndex",
+]
+
+# Raise it whenever points are made differently (payload, sparse encoding, embedded text):
+# every index of an older format is then rebuilt from PostgreSQL.
+FORMAT: Final = 1
+
+DENSE: Final = "dense"
+SPARSE: Final = "bm25"
+KEYWORD_FIELDS: Final = ("source_id", "document_id")
+
+# Reciprocal rank fusion: how fast a rank loses weight. On SciFact 2 is better than the usual 60.
+RRF_K: Final = 2
+# Candidates that the dense and the sparse search each give to the fusion.
+PREFETCH: Final = 50
+
+
+class SparseVector(NamedTuple):
+    """Term weights: `values[i]` belongs to the hashed term `indices[i]`."""
+
+    indices: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPoint:
+    """A chunk as the index holds it."""
+
+    chunk_id: UUID
+    source_id: UUID
+    document_id: UUID
+    dense: list[float]
+    sparse: SparseVector
+
+
+class Hit(NamedTuple):
+    """A chunk that was found; a higher score is better, scores of two queries don't compare."""
+
+    chunk_id: UUID
+    score: float
+
+
+class Position(NamedTuple):
+    """A place in `index_change`: what is at or before it is in the index."""
+
+    xid: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """What an index is built from. With anything else it is another index."""
+
+    # Transaction ids mean nothing in another database: see `index_database` in the queries.
+    database: str
+    model: str
+    dimensions: int
+
+
+class VectorIndex(Protocol):
+    """Chunks by meaning and by words.
+
+    One task writes (`upsert`, `delete`, `remember`, `reset`), anybody searches meanwhile. What
+    can't be reached or is broken raises `IndexUnavailable`, and `position` tells how to go on.
+    """
+
+    spec: IndexSpec
+    # The name of the lock that one process at a time must hold to write; None: nobody shares it.
+    leader_lock: str | None
+
+    async def search(
+        self,
+        dense: Sequence[float],
+        sparse: SparseVector,
+        *,
+        limit: int,
+        prefetch: int = PREFETCH,
+    ) -> list[Hit]:
+        """Return the best `limit` chunks of both searches, fused by rank, best first.
+
+        Raises:
+            IndexUnavailable: it can't be reached, is broken, or isn't complete yet.
+        """
+        ...
+
+    async def upsert(self, points: Sequence[IndexPoint]) -> None:
+        """Write points; those that are there already are replaced."""
+        ...
+
+    async def delete(self, chunk_ids: Sequence[UUID]) -> None:
+        """Remove points; those that are not there are ignored."""
+        ...
+
+    async def count(self) -> int:
+        """Count the points exactly."""
+        ...
+
+    async def position(self) -> Position | None:
+        """Return where to go on following. None: start again with `reset`.
+
+        It may lie before what was last remembered: applying changes again is harmless.
+        """
+        ...
+
+    async def remember(self, position: Position, *, caught_up: bool = False) -> None:
+        """Note that everything up to `position` is applied; now the index may be searched.
+
+        It may be written down later than this, but never before the points. `caught_up`: so is
+        everything after it, for the time being.
+        """
+        ...
+
+    async def reset(self) -> None:
+        """Begin again with an empty index, which has no position."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write down what is remembered and let go of everything."""
+        ...
