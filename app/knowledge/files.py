@@ -1,0 +1,259 @@
+"""A folder of .md, .mdx and .txt files, read as its owner would expect.
+
+One bad file never stops the others: it is reported as skipped, with the reason in plain words that
+continue its name ("notes.txt is empty").
+"""
+
+import codecs
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from app.knowledge.exceptions import FolderError
+
+__all__ = ["SUFFIXES", "FoundFile", "Skipped", "TextFile", "list_files", "read_text"]
+
+SUFFIXES: Final = (".md", ".mdx", ".txt")
+
+# A file may be edited between listing and reading; one that runs away must not fill the memory.
+_GROWTH_BYTES: Final = 1_000_000
+
+# No waiting for the other end of a FIFO, no following of a link that took the file's place.
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+_UTF16_BOMS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BROKEN_LINK: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
+
+_OUTSIDE: Final = "is a link to a place outside the folder"
+_IRREGULAR: Final = "is not a regular file"
+_BINARY: Final = "is not text: it contains NUL bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file to read: its path in the folder (with `/`), its real place, its size in bytes."""
+
+    path: str
+    absolute: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that is left out, and why, in words for the user."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file's text with its newlines as they are, and the SHA-256 of its bytes."""
+
+    path: str
+    text: str
+    content_hash: bytes
+    note: str | None
+
+
+def list_files(root: Path, *, max_bytes: int) -> tuple[list[FoundFile], list[Skipped]]:
+    """List the texts in a folder, or the one file that `root` is; both lists sorted by path.
+
+    Hidden files and folders and `node_modules` are not mentioned at all. Links are followed inside
+    the folder only; a folder is listed once, under its real path if that is listed.
+
+    Raises:
+        FolderError: `root` is missing, unreadable, or neither a folder nor such a file.
+    """
+    try:
+        str(root).encode()
+        listing = _Listing(_real_path(root), max_bytes)
+        listing.run()
+    except FileNotFoundError:
+        raise FolderError(f"There is no file or folder {root}.") from None
+    except OSError as error:
+        raise FolderError(f"{root} {_reason(error)}.") from error
+    except ValueError:
+        raise FolderError("A folder's name must be valid UTF-8.") from None
+    return (
+        sorted(listing.files, key=lambda file: file.path),
+        sorted(listing.skipped, key=lambda skipped: skipped.path),
+    )
+
+
+def read_text(file: FoundFile, root: Path) -> TextFile | Skipped:
+    """Read a file that was listed: UTF-8, UTF-16 with a byte order mark, or Windows-1252.
+
+    Anything else is skipped rather than read wrongly.
+    """
+    try:
+        data = _read_bytes(file, _real_path(root))
+        text, note = _decode(data)
+    except OSError as error:
+        return Skipped(file.path, _reason(error))
+    except _Unsuitable as unsuitable:
+        return Skipped(file.path, str(unsuitable))
+    if not text or text.isspace():
+        return Skipped(file.path, "is empty")
+    return TextFile(file.path, text, hashlib.sha256(data).digest(), note)
+
+
+class _Unsuitable(Exception):
+    """The file can be opened, but not used; the text is the reason."""
+
+
+@dataclass(slots=True)
+class _Listing:
+    root: Path
+    max_bytes: int
+    files: list[FoundFile] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    # Folders still to be listed, as (path in the root, real path).
+    folders: list[tuple[str, Path]] = field(default_factory=list)
+    links: list[tuple[str, Path]] = field(default_factory=list)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Fill `files` and `skipped`; an OSError is about the root itself."""
+        status = self.root.stat()
+        if stat.S_ISREG(status.st_mode) and _is_wanted(self.root.name):
+            self._add_file(self.root.name, self.root, status)
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            raise FolderError(
+                f"{self.root} is neither a folder nor a {' or '.join(SUFFIXES)} file."
+            )
+        self._list_folder("", self.root)
+        while self.folders or self.links:
+            if not self.folders:
+                # Links last: what has a real path in the folder is listed under that.
+                self.links.sort(reverse=True)
+                self.folders.append(self.links.pop())
+            path, absolute = self.folders.pop()
+            try:
+                self._list_folder(path, absolute)
+            except OSError as error:
+                self._skip(path, _reason(error))
+
+    def _list_folder(self, path: str, absolute: Path) -> None:
+        status = absolute.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in self.seen:
+            return
+        self.seen.add(identity)
+        with os.scandir(absolute) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.name != "node_modules":
+                    self._add(f"{path}/{entry.name}" if path else entry.name, entry)
+
+    def _add(self, path: str, entry: os.DirEntry[str]) -> None:
+        is_link = entry.is_symlink()
+        try:
+            absolute = _real_path(entry.path) if is_link else Path(entry.path)
+            status = absolute.stat()
+        except OSError as error:
+            if _is_wanted(entry.name) or entry.is_dir(follow_symlinks=False):
+                broken = is_link and error.errno in _BROKEN_LINK
+                self._skip(path, "is a broken link" if broken else _reason(error))
+            return
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not is_folder and not _is_wanted(entry.name):
+            return
+        if not _is_utf8(entry.name):
+            self._skip(path, "has a name that is not valid UTF-8")
+        elif is_link and not absolute.is_relative_to(self.root):
+            self._skip(path, _OUTSIDE)
+        elif is_folder:
+            (self.links if is_link else self.folders).append((path, absolute))
+        else:
+            self._add_file(path, absolute, status)
+
+    def _add_file(self, path: str, absolute: Path, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            self._skip(path, _IRREGULAR)
+        elif status.st_size > self.max_bytes:
+            limit = f"{self.max_bytes / 1_000_000:.3g} MB"
+            self._skip(path, f"is larger than {limit} (the setting MAX_DOCUMENT_BYTES)")
+        else:
+            self.files.append(FoundFile(path, absolute, status.st_size))
+
+    def _skip(self, path: str, reason: str) -> None:
+        printable = os.fsencode(path).decode(errors="replace")
+        self.skipped.append(Skipped(printable, reason))
+
+
+def _is_wanted(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _real_path(path: Path | str) -> Path:
+    # Path.resolve() raises a RuntimeError for a loop of links in Python 3.11 and 3.12.
+    return Path(os.path.realpath(path, strict=True))
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "disappeared before it could be read"
+    return f"can't be read: {(error.strerror or str(error)).lower()}"
+
+
+def _read_bytes(file: FoundFile, root: Path) -> bytes:
+    with open(os.open(file.absolute, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 - a descriptor
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _Unsuitable(_IRREGULAR)
+        # A folder on the way may have become a link since the file was listed.
+        real = _real_path(file.absolute)
+        if not real.is_relative_to(root) or not os.path.samestat(real.stat(), status):
+            raise _Unsuitable(_OUTSIDE)
+        limit = file.size + _GROWTH_BYTES
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise _Unsuitable("is growing while it is read")
+    return data
+
+
+def _decode(data: bytes) -> tuple[str, str | None]:
+    """The text without a byte order mark, and a note for the user when its encoding was guessed."""
+    note = None
+    if data.startswith(_UTF16_BOMS):
+        try:
+            text = data.decode("utf-16")
+        except UnicodeDecodeError:
+            raise _Unsuitable("begins like UTF-16, but is not: save it as UTF-8") from None
+    elif b"\0" in data:
+        raise _Unsuitable(_BINARY)
+    else:
+        data = data.removeprefix(codecs.BOM_UTF8)
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text, note = _decode_windows(data), "not UTF-8; read as Windows-1252"
+    if "\0" in text:
+        raise _Unsuitable(_BINARY)
+    return text, note
+
+
+def _decode_windows(data: bytes) -> str:
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        # ISO 8859-1 would take any bytes, and make nonsense of Shift JIS or a damaged file.
+        raise _Unsuitable("is neither UTF-8 nor Windows-1252: save it as UTF-8") from None

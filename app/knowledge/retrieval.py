@@ -1,0 +1,80 @@
+"""From a question to the passages that may answer it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.core.database import Database, Queries
+from app.knowledge.embedding import Embedder
+from app.knowledge.sparse import SparseEncoder
+from app.knowledge.vector_index import Hit, VectorIndex
+
+__all__ = ["RetrievedPassage", "Retriever"]
+
+# The index may lag behind PostgreSQL: what was deleted since is dropped, so ask for more.
+OVERSAMPLING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedPassage:
+    """A chunk that was found, with its place in its document; best score first."""
+
+    chunk_id: UUID
+    document_id: UUID
+    path: str
+    title: str
+    heading_path: tuple[str, ...]
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+class Retriever:
+    """Hybrid search: dense and BM25, fused inside Qdrant, texts from PostgreSQL."""
+
+    def __init__(
+        self,
+        database: Database,
+        index: VectorIndex,
+        embedder: Embedder,
+        sparse: SparseEncoder,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._embedder = embedder
+        self._sparse = sparse
+
+    async def search(self, query: str, *, limit: int) -> list[RetrievedPassage]:
+        """Return at most `limit` passages, best first; none from an empty knowledge base.
+
+        Raises:
+            IndexUnavailable, DatabaseUnavailable: a part can't be reached.
+        """
+        dense = await self._embedder.embed_query(query)
+        hits = await self._index.search(
+            dense.tolist(), self._sparse.encode_query(query), limit=limit * OVERSAMPLING
+        )
+        if not hits:
+            return []
+        passages = await self._database.run(_load_passages, hits)
+        return passages[:limit]
+
+
+def _load_passages(queries: Queries, hits: Sequence[Hit]) -> list[RetrievedPassage]:
+    rows = {row["id"]: row for row in queries.find_chunks(ids=[hit.chunk_id for hit in hits])}
+    return [
+        RetrievedPassage(
+            chunk_id=hit.chunk_id,
+            document_id=row["document_id"],
+            path=row["path"],
+            title=row["title"],
+            heading_path=tuple(row["heading_path"]),
+            start=row["start_offset"],
+            end=row["end_offset"],
+            text=row["text"],
+            score=hit.score,
+        )
+        for hit in hits
+        if (row := rows.get(hit.chunk_id)) is not None
+    ]
