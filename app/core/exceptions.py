@@ -6,6 +6,8 @@ AppError                      an answer to a request that failed; one handler re
 ├── InvalidRequest            422
 ├── DatabaseUnavailable       503
 ├── IndexUnavailable          503
+├── UpstreamFailed            502
+├── UpstreamTimedOut          504
 └── (each domain adds its own in its `exceptions.py`)
 StartupError                  bRAG cannot start: one plain sentence that says what to do
 """
@@ -21,6 +23,8 @@ __all__ = [
     "NotFound",
     "PayloadTooLarge",
     "StartupError",
+    "UpstreamFailed",
+    "UpstreamTimedOut",
 ]
 
 
@@ -76,6 +80,20 @@ class IndexUnavailable(AppError):
 
     status_code = 503
     code = "index_unavailable"
+
+
+class UpstreamFailed(AppError):
+    """OpenAI call failed"""
+
+    status_code = 502
+    code = "upstream_failed"
+
+
+class UpstreamTimedOut(AppError):
+    """Stream timed out"""
+
+    status_code = 504
+    code = "upstream_timed_out"
 
 
 class StartupError(Exception):

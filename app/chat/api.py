@@ -1,0 +1,88 @@
+"""Routes of the chat domain: completions, questions to the documents, stored messages."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.chat.dependencies import ChatServiceDep
+from app.chat.history import list_messages
+from app.chat.models import Answer, AnswerWithSources, MessageRequest, StoredMessage
+from app.chat.streaming import EventStream
+from app.core.dependencies import DatabaseDep, SettingsDep
+from app.core.models import ErrorResponse
+
+router = APIRouter(prefix="/v1", tags=["chat"])
+
+UPSTREAM_FAILURES: dict[int | str, dict[str, Any]] = {
+    422: {"model": ErrorResponse, "description": "The request is not valid."},
+    502: {"model": ErrorResponse, "description": "The language model failed."},
+    503: {"model": ErrorResponse, "description": "A part that bRAG depends on is unavailable."},
+    504: {"model": ErrorResponse, "description": "The language model took too long."},
+}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events: `sources` (questions only), `message` for each piece, "
+        "then `done`; after the first byte a failure is an `error` event.",
+        "content": {
+            "text/event-stream": {
+                "example": "event: message\n"
+                'data: {"id":"0199f0a2-7a3e-7c1e-9d2b-0f6a3c5b8d11","created":1780000000,'
+                '"model":"offline-extractive","content":"To ingest","finish_reason":null}\n\n'
+            }
+        },
+    }
+}
+
+
+@router.post("/completion", responses=UPSTREAM_FAILURES)
+async def completion(request: MessageRequest, chat: ChatServiceDep) -> Answer:
+    """Pass a message to the language model, without your documents."""
+    return await chat.complete(request)
+
+
+@router.post("/completion-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
+async def completion_stream(
+    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep
+) -> EventStream:
+    """The same as a stream of server-sent events."""
+    return EventStream(
+        await chat.stream_completion(request),
+        keepalive_sec=settings.keepalive_sec,
+        limit_sec=settings.stream_limit_sec,
+    )
+
+
+@router.post("/qa-create", responses=UPSTREAM_FAILURES)
+async def qa_create(request: MessageRequest, chat: ChatServiceDep) -> AnswerWithSources:
+    """Answer a question from your documents; `[n]` in the answer is `number` in `sources`."""
+    return await chat.ask(request)
+
+
+@router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
+async def qa_stream(
+    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep
+) -> EventStream:
+    """The same as a stream of server-sent events."""
+    return EventStream(
+        await chat.stream_answer(request),
+        keepalive_sec=settings.keepalive_sec,
+        limit_sec=settings.stream_limit_sec,
+    )
+
+
+@router.get("/messages", responses={422: UPSTREAM_FAILURES[422], 503: UPSTREAM_FAILURES[503]})
+async def messages(
+    request: Request,
+    response: Response,
+    database: DatabaseDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[
+        str | None, Query(description="From the `Link` header of the page before.")
+    ] = None,
+) -> list[StoredMessage]:
+    """Questions and answers, newest first; the `Link` header leads to the next page."""
+    page, following = await list_messages(database, limit=limit, cursor=cursor)
+    if following:
+        url = request.url.include_query_params(cursor=following, limit=limit)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return page

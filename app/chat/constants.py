@@ -1,0 +1,23 @@
+"""Words that the chat layer, its callers and the stored messages share."""
+
+from enum import StrEnum
+
+__all__ = ["NO_DOCUMENTS_FOUND", "ChatRole", "MessageStatus"]
+
+NO_DOCUMENTS_FOUND = "No documents found in context. Please try again with a different query."
+
+
+class ChatRole(StrEnum):
+    """Who says a message."""
+
+    USER = "user"
+    SYSTEM = "system"
+    ASSISTANT = "assistant"
+
+
+class MessageStatus(StrEnum):
+    """How far an answer came."""
+
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    FAILED = "failed"

@@ -1,0 +1,100 @@
+"""Server-sent events: encoding them, and a response that ends when its reader is gone."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel, TypeAdapter
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+from app.chat.models import SourceText
+
+__all__ = ["EventStream", "event", "sources_event"]
+
+logger = logging.getLogger(__name__)
+
+CLOSING_SEC = 10
+_sources = TypeAdapter(list[SourceText])
+
+
+def event(name: str, data: BaseModel) -> bytes:
+    """Encode one event."""
+    return format_sse_event(event=name, data_str=data.model_dump_json())
+
+
+def sources_event(sources: list[SourceText]) -> bytes:
+    """Encode the `sources` event, whose data is a list."""
+    return format_sse_event(event="sources", data_str=_sources.dump_json(sources).decode())
+
+
+class EventStream(StreamingResponse):
+    """Sends encoded events as they come, and keep-alive comments while none comes.
+
+    When the reader leaves, `events` is closed at once, so that whatever it holds (an
+    upstream call) ends too. A reader that stays but stops reading is cut off after
+    `limit_sec`.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes],
+        # FastAPI reads the documented status from this default.
+        status_code: int = 200,
+        *,
+        keepalive_sec: float,
+        limit_sec: float,
+    ) -> None:
+        self._events = events
+        self._keepalive_sec = keepalive_sec
+        self._limit_sec = limit_sec
+        # nginx and its kin buffer responses unless told not to.
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        self._generator = self._body()
+        super().__init__(self._generator, status_code, headers=headers)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the events, then make sure that their source has ended."""
+        try:
+            async with asyncio.timeout(self._limit_sec):
+                await super().stream_response(send)
+        except TimeoutError:
+            logger.warning("stream cut off: its reader stopped reading")
+        finally:
+            # A generator that is abandoned at a `yield` ends when it is collected; that's too late.
+            with anyio.move_on_after(CLOSING_SEC, shield=True):
+                await self._generator.aclose()
+
+    async def _body(self) -> AsyncGenerator[bytes]:
+        # The events come through a task of their own: waiting for the next one can then be
+        # interrupted by the keep-alive without cancelling whatever produces it.
+        send, receive = anyio.create_memory_object_stream[bytes](1)
+        pump = asyncio.create_task(self._pump(send))
+        try:
+            async with receive:
+                while True:
+                    try:
+                        with anyio.fail_after(self._keepalive_sec):
+                            item = await receive.receive()
+                    except TimeoutError:
+                        item = KEEPALIVE_COMMENT
+                    except anyio.EndOfStream:
+                        break
+                    yield item
+        finally:
+            pump.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({pump})
+
+    async def _pump(self, send: MemoryObjectSendStream[bytes]) -> None:
+        async with send:
+            try:
+                async for item in self._events:
+                    await send.send(item)
+            finally:
+                await self._events.aclose()

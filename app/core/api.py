@@ -1,0 +1,29 @@
+"""Routes about the service itself."""
+
+from fastapi import APIRouter, Request, Response
+
+import app
+from app.core.models import Health, PartStatus, Readiness, Version
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/healthcheck")
+async def healthcheck() -> Version:
+    """Tell the running version; it asks no other part."""
+    return Version(version=app.__version__)
+
+
+@router.get("/health")
+async def health() -> Health:
+    """Tell that the process answers; it asks no other part."""
+    return Health(status="healthy")
+
+
+@router.get("/readiness", responses={503: {"model": Readiness}})
+async def readiness(request: Request, response: Response) -> Readiness:
+    """Tell, part by part, whether questions can be answered now; 503 when a part is down."""
+    parts: dict[str, PartStatus] = await request.state.resources.check()
+    ready = all(part.status == "ok" for part in parts.values())
+    response.status_code = 200 if ready else 503
+    return Readiness(status="ready" if ready else "unavailable", parts=parts)

@@ -1,0 +1,112 @@
+"""The one place where errors become responses."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.core.exceptions import AppError, InvalidRequest
+from app.core.logs import request_id
+from app.core.models import ErrorBody, ErrorResponse
+
+__all__ = ["error_response", "install_handlers"]
+
+logger = logging.getLogger(__name__)
+
+HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Render every error in the same shape."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def error_response(error: AppError) -> ErrorResponse:
+    """The body of an error response or of an `error` event."""
+    return _body(error.code, error.message, error.details)
+
+
+async def _app_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AppError)
+    return JSONResponse(
+        error_response(error).model_dump(mode="json"), error.status_code, headers=error.headers
+    )
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = error.errors()
+    response = _not_json(request, problems)
+    if response is not None:
+        return response
+    # The input itself is left out: it may be a whole document, or a lone surrogate.
+    details = [
+        {"field": _field(problem["loc"]), "problem": _problem(problem)} for problem in problems
+    ]
+    message = "; ".join(f"{item['field']}: {item['problem']}" for item in details)
+    return await _app_error(request, InvalidRequest(message, details={"fields": details}))
+
+
+def _not_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> JSONResponse | None:
+    kind = problems[0]["type"] if problems else ""
+    content_type = request.headers.get("content-type", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if kind == "json_invalid":
+        body = _body(
+            InvalidRequest.code, "The body is not valid JSON.", {"position": problems[0]["loc"][-1]}
+        )
+        return JSONResponse(body.model_dump(mode="json"), InvalidRequest.status_code)
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if request.method in ("POST", "PUT", "PATCH") and not is_json and kind != "missing":
+        body = _body(
+            HTTP_CODES[415], "Send the body as JSON, with `Content-Type: application/json`.", {}
+        )
+        return JSONResponse(body.model_dump(mode="json"), 415)
+    return None
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = HTTP_CODES.get(error.status_code, f"http_{error.status_code}")
+    body = _body(code, error.detail or HTTPStatus(error.status_code).phrase, {})
+    return JSONResponse(body.model_dump(mode="json"), error.status_code, headers=error.headers)
+
+
+async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    # Starlette raises it again after this, so the server logs it and Sentry sees it.
+    body = _body(AppError.code, "Something went wrong on our side.", {})
+    headers = {"x-request-id": current} if (current := request_id.get()) else None
+    return JSONResponse(body.model_dump(mode="json"), 500, headers=headers)
+
+
+def _body(code: str, message: str, details: dict[str, Any]) -> ErrorResponse:
+    body = ErrorBody(code=code, message=message, details=details, request_id=request_id.get())
+    return ErrorResponse(detail=message, error=body)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    names = [str(part) for part in location]
+    return _safe(".".join(names[1:] or names))
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    message: str = problem["msg"]
+    return _safe(message.removeprefix("Value error, "))
+
+
+def _safe(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,216 @@
+"""The language model, through the plain OpenAI client."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+from async_timeout import timeout_at
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+
+from app.core.exceptions import UpstreamFailed, UpstreamTimedOut
+
+__all__ = ["LLM", "AnswerStream", "Completion", "Delta", "Usage"]
+
+logger = logging.getLogger(__name__)
+
+REASONS = {
+    401: "The language model rejected the API key. Check OPENAI_API_KEY.",
+    403: "The language model refused access. Check OPENAI_API_KEY.",
+    404: "The language model's server does not know this model or path. "
+    "Check OPENAI_BASE_URL and OPENAI_MODELS.",
+    429: "The language model's server limits the rate of requests. Try again later.",
+}
+UNREACHABLE = "The language model's server can't be reached. Check OPENAI_BASE_URL."
+CUT_OFF = "The language model's server closed the connection before the answer was complete."
+NOT_A_COMPLETION = "The language model's server sent something that is not a chat completion."
+EMPTY = "The language model sent an empty answer."
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, as the upstream counts them; None where it doesn't say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer."""
+
+    text: str
+    model: str
+    finish_reason: str | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of a streamed answer; `finish_reason` is set on the last one."""
+
+    content: str
+    finish_reason: str | None
+
+
+class LLM:
+    """Chat completions within a time limit, with every failure an `AppError`."""
+
+    def __init__(self, client: AsyncOpenAI, *, timeout_sec: float) -> None:
+        self._client = client
+        self._timeout_sec = timeout_sec
+
+    async def complete(
+        self, messages: Sequence[ChatCompletionMessageParam], model: str
+    ) -> Completion:
+        """Answer at once.
+
+        Raises:
+            UpstreamFailed: the upstream can't be reached, refused, or sent no answer.
+            UpstreamTimedOut: there was no whole answer in time.
+        """
+        with _translated_errors(started=False):
+            async with timeout_at(self._deadline()):
+                response = await self._client.chat.completions.create(
+                    messages=messages, model=model
+                )
+            return _completion(response, model)
+
+    async def stream(
+        self, messages: Sequence[ChatCompletionMessageParam], model: str
+    ) -> "AnswerStream":
+        """Open a streamed answer; what fails before its first byte fails here.
+
+        Raises:
+            UpstreamFailed: the upstream can't be reached or refused.
+            UpstreamTimedOut: the upstream did not begin in time.
+        """
+        deadline = self._deadline()
+        with _translated_errors(started=False):
+            async with timeout_at(deadline):
+                chunks = await self._client.chat.completions.create(
+                    messages=messages,
+                    model=model,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                )
+        return AnswerStream(chunks, model, deadline)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout_sec
+
+
+class AnswerStream:
+    """A streamed answer: iterate over it once, then close it.
+
+    `model` and `usage` are what the upstream said so far.
+    """
+
+    def __init__(
+        self, chunks: AsyncStream[ChatCompletionChunk], model: str, deadline: float
+    ) -> None:
+        self._chunks = chunks
+        self._deadline = deadline
+        self.model = model
+        self.usage = Usage()
+
+    async def __aiter__(self) -> AsyncIterator[Delta]:
+        """Yield the pieces as they come.
+
+        Raises:
+            UpstreamFailed: the upstream broke off or sent something else.
+            UpstreamTimedOut: the answer was not complete in time.
+        """
+        empty, finished = True, False
+        while True:
+            with _translated_errors(started=True):
+                # The limit stands around each wait and not around the loop: between two
+                # pieces the consumer runs, in whatever task it likes.
+                async with timeout_at(self._deadline):
+                    chunk = await anext(self._chunks, None)
+                if chunk is None:
+                    break
+                delta = self._read(chunk)
+            if delta is None:
+                continue
+            empty = empty and not delta.content
+            finished = finished or delta.finish_reason is not None
+            yield delta
+        if not finished:
+            raise UpstreamFailed(details={"reason": CUT_OFF})
+        if empty:
+            raise UpstreamFailed(details={"reason": EMPTY})
+
+    async def close(self) -> None:
+        """End the upstream call, wherever it is."""
+        await self._chunks.close()
+
+    def _read(self, chunk: ChatCompletionChunk) -> Delta | None:
+        # The client doesn't validate: an upstream that lies yields attributes of any type.
+        self.model = chunk.model or self.model
+        if chunk.usage is not None:
+            self.usage = _usage(chunk)
+        if not chunk.choices:
+            return None
+        choice = chunk.choices[0]
+        content = choice.delta.content or ""
+        if not isinstance(content, str):
+            raise TypeError("content is not text")
+        if not content and choice.finish_reason is None:
+            return None
+        return Delta(content, choice.finish_reason)
+
+
+def _completion(response: ChatCompletion, model: str) -> Completion:
+    if not response.choices:
+        raise UpstreamFailed(details={"reason": NOT_A_COMPLETION})
+    choice = response.choices[0]
+    text = choice.message.content
+    if not text:
+        raise UpstreamFailed(details={"reason": EMPTY})
+    if not isinstance(text, str):
+        raise TypeError("content is not text")
+    return Completion(text, response.model or model, choice.finish_reason, _usage(response))
+
+
+def _usage(response: ChatCompletion | ChatCompletionChunk) -> Usage:
+    if response.usage is None:
+        return Usage()
+    return Usage(response.usage.prompt_tokens, response.usage.completion_tokens)
+
+
+@contextmanager
+def _translated_errors(*, started: bool) -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, openai.APITimeoutError) as error:
+        logger.warning("language model timed out")
+        raise UpstreamTimedOut from error
+    except openai.APIStatusError as error:
+        raise _refused(error) from error
+    except openai.APIConnectionError as error:
+        raise _failed(CUT_OFF if started else UNREACHABLE, error) from error
+    except openai.OpenAIError as error:
+        raise _failed(NOT_A_COMPLETION, error) from error
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        # From reading what the upstream sent: broken JSON, or fields of other types.
+        raise _failed(NOT_A_COMPLETION, error) from error
+
+
+def _refused(error: openai.APIStatusError) -> UpstreamFailed:
+    status = error.status_code
+    reason = REASONS.get(status, f"The language model's server answered with HTTP {status}.")
+    details: dict[str, Any] = {"reason": reason, "upstream_status": status}
+    retry_after = error.response.headers.get("retry-after")
+    headers = {"Retry-After": retry_after} if retry_after and retry_after.isascii() else {}
+    logger.warning("language model refused", extra={"upstream_status": status})
+    return UpstreamFailed(details=details, headers=headers)
+
+
+def _failed(reason: str, error: Exception) -> UpstreamFailed:
+    logger.warning("language model failed", extra={"error": type(error).__name__})
+    return UpstreamFailed(details={"reason": reason})

@@ -1,0 +1,135 @@
+"""What surrounds every request: its id, its log line, its size limit, and start-up errors.
+
+Pure ASGI: a middleware that wraps the body would buffer streams.
+"""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.exceptions import StartupError
+from app.core.logs import request_id
+
+__all__ = ["BodyLimit", "PlainStartupErrors", "RequestContext"]
+
+logger = logging.getLogger("app.requests")
+
+REQUEST_ID_HEADER = b"x-request-id"
+ACCEPTED_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+class RequestContext:
+    """Gives each request an id, returns it as `X-Request-ID`, and logs one line per request.
+
+    An id that the caller sends is kept when it is short and plain.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        current = _request_id(scope)
+        # Never reset: a request has a context of its own, and the outermost error handler
+        # still needs the id after this middleware has ended.
+        request_id.set(current)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (REQUEST_ID_HEADER, current.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            elapsed = round((time.perf_counter() - started) * 1000, 1)
+            logger.info(
+                "%s %s",
+                scope["method"],
+                scope["path"].encode("unicode_escape").decode(),
+                extra={"status": status or None, "ms": elapsed},
+            )
+
+
+class BodyLimit:
+    """Refuses bodies of more than `max_bytes`, announced or not, with a 413 in our own shape."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        too_large = announced.isdecimal() and int(announced) > self._max_bytes
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            if not too_large:
+                message = await receive()
+                received += len(message.get("body", b""))
+            if too_large or received > self._max_bytes:
+                # An HTTPException, since FastAPI turns all others from here into a 400.
+                raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
+            return message
+
+        await self._app(scope, limited_receive, send)
+
+
+class PlainStartupErrors:
+    """Turns a `StartupError` of the lifespan into its one sentence, without a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle the lifespan; pass everything else on."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failed = False
+
+        async def hold_back_traceback(message: Message) -> None:
+            nonlocal failed
+            if message["type"] == "lifespan.startup.failed":
+                failed = True
+                return
+            await send(message)
+
+        try:
+            await self._app(scope, receive, hold_back_traceback)
+        except StartupError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        except BaseException:
+            if failed:
+                logger.exception("bRAG could not start")
+                await send({"type": "lifespan.startup.failed", "message": ""})
+            raise
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID_HEADER:
+            sent: str = value.decode("latin-1")
+            if ACCEPTED_REQUEST_ID.fullmatch(sent):
+                return sent
+    return uuid.uuid4().hex

@@ -1,0 +1,276 @@
+from collections.abc import Sequence
+
+import pytest
+
+from app.chat.extraction import extract_answer
+from app.chat.prompts import PromptPassage
+
+
+def passages(*texts: str, heading_path: tuple[str, ...] = ()) -> list[PromptPassage]:
+    return [
+        PromptPassage(number, f"{number}.md", "Handbook", heading_path, text)
+        for number, text in enumerate(texts, start=1)
+    ]
+
+
+async def answer(query: str, *texts: str, heading_path: tuple[str, ...] = ()) -> str | None:
+    return await extract_answer(query, passages(*texts, heading_path=heading_path))
+
+
+GARDEN = "Roses bloom in June. Tulips need cold winters. Water the lawn every morning."
+KITCHEN = "Bread rises for two hours. Bake it at 220 degrees. Let it cool on a rack."
+
+
+async def test_the_sentence_that_answers_is_quoted_with_its_passage() -> None:
+    assert await answer("When do roses bloom?", KITCHEN, GARDEN) == "Roses bloom in June. [2]"
+
+
+async def test_words_match_in_their_other_forms() -> None:
+    assert await answer("How is a lawn watered?", GARDEN) == "Water the lawn every morning. [1]"
+
+
+async def test_nothing_is_found_where_no_sentence_answers() -> None:
+    assert await answer("Who won the chess championship?", GARDEN, KITCHEN) is None
+
+
+async def test_one_common_word_is_not_enough() -> None:
+    assert await answer("Which winters ruined the harvest of 1816?", GARDEN, KITCHEN) is None
+
+
+async def test_nothing_is_found_without_passages_or_sentences() -> None:
+    assert await answer("Anything?") is None
+    assert await answer("Anything?", "", "# Anything", "---") is None
+
+
+async def test_a_query_without_a_word_finds_nothing() -> None:
+    assert await answer("???", GARDEN) is None
+    assert await answer("", GARDEN) is None
+
+
+async def test_a_query_of_stop_words_still_matches_words() -> None:
+    assert await answer("What is it?", "What it is, nobody knows. Roses bloom.") == (
+        "What it is, nobody knows. [1]"
+    )
+
+
+async def test_sentences_of_one_paragraph_stay_together_and_others_apart() -> None:
+    found = await answer(
+        "What do tulips need?",
+        "Tulips need cold winters. They need sun. Tulips need dry soil.",
+        "Bread rises.\n\nTulips need patience.",
+    )
+    assert found == (
+        "Tulips need cold winters. [1] Tulips need dry soil. [1]\n\nTulips need patience. [2]"
+    )
+
+
+async def test_the_order_is_that_of_reading_not_of_score() -> None:
+    found = await answer(
+        "Which tulips need cold winters?",
+        "Cold winters help tulips.",
+        "All the tulips need cold winters.",
+    )
+    assert found == "Cold winters help tulips. [1]\n\nAll the tulips need cold winters. [2]"
+
+
+async def test_what_overlapping_passages_share_is_quoted_once() -> None:
+    assert await answer("When do roses bloom?", GARDEN, GARDEN) == "Roses bloom in June. [1]"
+
+
+async def test_of_many_good_sentences_a_few_are_quoted() -> None:
+    colours = ["red", "white", "pink", "yellow", "orange", "violet", "purple", "black"]
+    found = await answer("How do roses bloom?", " ".join(f"Roses bloom {c}." for c in colours))
+    assert found is not None
+    assert found.count("[1]") == 4
+
+
+async def test_a_rare_word_says_more_than_one_that_is_everywhere() -> None:
+    many = " ".join(f"Roses bloom {c}." for c in ("red", "white", "pink", "blue", "grey", "gold"))
+    assert await answer("Which roses get aphids?", many, "Aphids come in May.") == (
+        "Aphids come in May. [2]"
+    )
+
+
+async def test_a_better_passage_wins_over_slightly_better_words() -> None:
+    async def scorer(query: str, sentences: Sequence[str]) -> Sequence[float]:
+        return [0.94 if "five" in sentence else 0.92 for sentence in sentences]
+
+    texts = passages("One one.", "Two two.", "Three three.", "Four four.", "Five five.")
+    found = await extract_answer("How?", texts, scorer)
+    assert found == "One one. [1]\n\nTwo two. [2]\n\nThree three. [3]\n\nFour four. [4]"
+
+
+async def test_a_heading_says_what_a_sentence_is_about() -> None:
+    text = "## Roses\n\nBlooming starts in June.\n\n## Lilac\n\nBlooming starts in May."
+    found = await answer("When do roses start blooming?", text)
+    assert found is not None
+    assert found.startswith("Blooming starts in June. [1]")
+    assert "Roses" not in found
+
+
+async def test_the_passages_own_headings_count_too() -> None:
+    text = "Open the settings and press the red button."
+    assert await answer("How are tokens rotated?", text, heading_path=("Rotating tokens",)) == (
+        "Open the settings and press the red button. [1]"
+    )
+    assert await answer("How are tokens rotated?", text, heading_path=("Colours",)) is None
+
+
+async def test_headings_farther_up_decide_between_equal_sentences() -> None:
+    museum = PromptPassage(1, "m.md", "Museum", ("Museum", "Hours"), "We open at nine.")
+    library = PromptPassage(2, "l.md", "Library", ("Library", "Hours"), "We open at nine.")
+    query = "When does the library open?"
+    assert await extract_answer(query, [museum, library]) == "We open at nine. [2]"
+
+
+INGEST = "To ingest a folder, run:\n\n```sh\npython -m app ingest docs/\n```\n\nIt shows progress."
+
+
+async def test_the_command_below_a_chosen_sentence_comes_with_it() -> None:
+    assert await answer("How do I ingest a folder?", GARDEN, INGEST) == (
+        "To ingest a folder, run:\n\n```sh\npython -m app ingest docs/\n```\n\n[2]"
+    )
+
+
+async def test_code_that_the_question_does_not_ask_for_is_left_out() -> None:
+    text = "A folder is ingested file by file.\n\n```\npython -m app ingest docs/\n```"
+    assert await answer("What is a folder ingested by?", text) == (
+        "A folder is ingested file by file. [1]"
+    )
+    found = await answer("How do I see a folder ingested?", text)
+    assert found is not None
+    assert found.endswith("ingest docs/\n```\n\n[1]")
+
+
+async def test_a_colon_brings_its_code_whatever_is_asked() -> None:
+    text = "The default colours are:\n\n```\ngreen\n```"
+    assert await answer("Which colours are the default?", text) == f"{text}\n\n[1]"
+
+
+async def test_code_right_below_its_heading_answers_by_itself() -> None:
+    text = "## Install the server\n\n```sh\ncurl get.sh | sh\n```\n\n## Colours\n\nA green server."
+    assert await answer("How do I install the server?", text) == (
+        "```sh\ncurl get.sh | sh\n```\n\n[1]"
+    )
+
+
+async def test_where_commands_are_asked_for_they_outweigh_mere_mentions() -> None:
+    async def scorer(query: str, sentences: Sequence[str]) -> Sequence[float]:
+        return [0.5] * len(sentences)
+
+    texts = passages("## Rotate a token\n\n```\nmake key\n```", "A token is a word.")
+    assert await extract_answer("How do I rotate a token?", texts, scorer) == (
+        "```\nmake key\n```\n\n[1]"
+    )
+    found = await extract_answer("Is it a token to rotate?", texts, scorer)
+    assert found == "A token is a word. [2]"
+
+
+async def test_a_list_comes_with_the_sentence_that_leads_to_it() -> None:
+    text = "Three plans have audit logs:\n\n- Business. It costs more.\n- Scale\n\nOthers don't."
+    assert await answer("Which plans have audit logs?", GARDEN, text) == (
+        "Three plans have audit logs: [2]\n- Business. [2] It costs more. [2]\n- Scale [2]"
+    )
+
+
+async def test_steps_keep_their_numbers_and_their_commands() -> None:
+    text = "To start the server:\n\n1. Build it:\n   ```\n   make\n   ```\n2. Open the page."
+    assert await answer("How do I start the server?", text) == (
+        "To start the server: [1]\n1. Build it: [1]\n\n```\nmake\n```\n\n[1]\n"
+        "\n2. Open the page. [1]"
+    )
+
+
+async def test_of_a_long_list_the_beginning_comes() -> None:
+    items = "\n".join(f"- plan{n}" for n in range(30))
+    found = await answer("Which plans have audit logs?", f"Plans that have audit logs:\n\n{items}")
+    assert found is not None
+    assert found.count("[1]") == 11
+
+
+async def test_one_item_answers_without_the_rest_of_its_list() -> None:
+    text = "Units are:\n\n- `ms` for milliseconds\n- `h` for hours\n- `d` for days"
+    assert await answer("What stands for hours?", text) == "`h` for hours [1]"
+
+
+async def test_a_table_row_answers_by_itself() -> None:
+    table = "| Region | Place |\n|---|---|\n| us-west-2 | Oregon |\n| eu-west-1 | Ireland |"
+    assert await answer("Which region is in Oregon?", table) == "us-west-2 | Oregon [1]"
+
+
+async def test_a_sentence_that_leads_to_nothing_gives_way() -> None:
+    text = "A policy that lets us retry and repeat:\n\n# Policy\n\nA retry policy repeats tasks."
+    assert await answer("What does a retry policy repeat?", text) == (
+        "A retry policy repeats tasks. [1]"
+    )
+
+
+async def test_addresses_of_links_are_no_words() -> None:
+    text = "See [here](https://roses.example/bloom/june). Roses bloom late."
+    assert await answer("Do roses bloom?", text) == "Roses bloom late. [1]"
+
+
+async def test_chinese_is_matched_without_spaces() -> None:
+    text = "玫瑰在六月开花。要导入文件夹，请运行导入命令。郁金香需要寒冷的冬天。"
+    assert await answer("如何导入文件夹？", text) == "要导入文件夹，请运行导入命令。 [1]"
+
+
+async def test_german_is_matched_by_its_words() -> None:
+    text = "Rosen blühen im Juni. Brot geht zwei Stunden lang auf."
+    assert await answer("Wann blühen die Rosen?", text) == "Rosen blühen im Juni. [1]"
+
+
+@pytest.mark.parametrize("filler", ["Bread. " * 1_100, f"{'bread ' * 100}. " * 100])
+async def test_of_too_much_text_only_the_beginning_is_read(filler: str) -> None:
+    query = "When do roses bloom?"
+    assert await answer(query, filler, GARDEN) is None
+    assert await answer(query, filler + GARDEN) is None
+    assert await answer(query, GARDEN + filler) == "Roses bloom in June. [1]"
+
+
+async def test_of_too_long_a_query_only_the_beginning_is_read() -> None:
+    assert await answer("and " * 600 + "roses bloom", GARDEN) is None
+
+
+async def test_what_is_too_long_to_quote_is_passed_over() -> None:
+    data = "roses bloom " * 200
+    assert await answer("When do roses bloom?", data, GARDEN) == "Roses bloom in June. [2]"
+
+
+async def test_a_scorer_finds_what_no_word_says() -> None:
+    asked: list[str] = []
+
+    async def scorer(query: str, sentences: Sequence[str]) -> Sequence[float]:
+        asked.append(query)
+        return [0.9 if "Oregon" in sentence else 0.0 for sentence in sentences]
+
+    texts = passages("It runs in Oregon.", "Hosting the control plane costs money.")
+    query = "Where is the control plane hosted?"
+    assert await extract_answer(query, texts) == "Hosting the control plane costs money. [2]"
+    found = await extract_answer(query, texts, scorer)
+    assert found is not None
+    assert found.startswith("It runs in Oregon. [1]")
+    assert asked == [query]
+
+
+async def test_a_scorer_that_sees_no_likeness_lets_nothing_through() -> None:
+    async def scorer(query: str, sentences: Sequence[str]) -> Sequence[float]:
+        return [-0.1] * len(sentences)
+
+    half = passages("Roses need cold winters.")
+    query = "Do roses bloom in cold June?"
+    assert await extract_answer(query, half) is not None
+    assert await extract_answer(query, half, scorer) is None
+
+
+async def test_a_scorer_is_asked_about_a_bounded_number_of_sentences() -> None:
+    counts: list[int] = []
+
+    async def scorer(query: str, sentences: Sequence[str]) -> Sequence[float]:
+        counts.append(len(sentences))
+        return [0.5] * len(sentences)
+
+    filler = "Bread rises. " * 300
+    found = await extract_answer("When do roses bloom?", passages(filler + GARDEN), scorer)
+    assert found == "Roses bloom in June. [1]"
+    assert counts == [64]

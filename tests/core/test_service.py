@@ -1,0 +1,62 @@
+"""Health, readiness, request ids and unexpected errors."""
+
+import httpx2
+
+import app
+from settings import Settings
+from tests.support import execute, open_client
+
+
+async def test_the_healthcheck_tells_the_version(api: httpx2.AsyncClient) -> None:
+    response = await api.get("/healthcheck")
+
+    assert response.json() == {"version": app.__version__}
+
+
+async def test_health_tells_that_the_process_answers(api: httpx2.AsyncClient) -> None:
+    assert (await api.get("/health")).json() == {"status": "healthy"}
+
+
+async def test_readiness_names_every_part(api: httpx2.AsyncClient) -> None:
+    response = await api.get("/readiness")
+
+    assert response.status_code == 200
+    assert response.json()["status"] == "ready"
+    parts = response.json()["parts"]
+    assert parts.keys() == {"database", "index", "embedding_model", "language_model"}
+    assert {part["status"] for part in parts.values()} == {"ok"}
+
+
+async def test_every_response_has_a_request_id(api: httpx2.AsyncClient) -> None:
+    first, second = await api.get("/health"), await api.get("/health")
+
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+async def test_a_plain_request_id_of_the_caller_is_kept(api: httpx2.AsyncClient) -> None:
+    kept = await api.get("/health", headers={"x-request-id": "order-7.a:1_b"})
+    for bad in ("x" * 65, "one two", 'q"uote'):
+        replaced = await api.get("/health", headers={"x-request-id": bad})
+        assert replaced.headers["x-request-id"] != bad
+
+    assert kept.headers["x-request-id"] == "order-7.a:1_b"
+
+
+async def test_an_unexpected_error_shows_no_internals(
+    settings: Settings, database_url: str
+) -> None:
+    async with open_client(settings) as client:
+        execute(database_url, "DROP TABLE message")
+        response = await client.post("/v1/completion", json={"message": "Hi"})
+
+    assert response.status_code == 500
+    assert response.json()["detail"] == "Something went wrong on our side."
+    assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_the_api_description_has_examples_and_every_error(api: httpx2.AsyncClient) -> None:
+    description = (await api.get("/openapi.json")).json()
+
+    operation = description["paths"]["/v1/qa-create"]["post"]
+    assert {"200", "422", "502", "503", "504"} <= operation["responses"].keys()
+    assert description["components"]["schemas"]["MessageRequest"]["examples"]
