@@ -1,63 +1,151 @@
-"""Real parts for every test: a PostgreSQL database of its own, the real model."""
+"""Real parts for every test: PostgreSQL, the embedding model, HTTP servers on loopback."""
 
 import fcntl
+import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import psycopg2
+import httpx2
 import pytest
 
 from app.core.database import Database
 from app.core.embedded_postgres import EmbeddedPostgres
 from app.core.migrations import migrate
+from app.knowledge.embedding import Embedder
+from app.knowledge.ingestion import IngestionReport, ingest_folder
+from app.knowledge.model_files import prepare_model
+from settings import Settings, load_settings
+from tests.serving import serve
+from tests.support import SilentProgress, execute, fetch, open_client
+from tests.upstream import MODEL, Upstream
 
 TEMPLATE = "brag_template"
+# Where `make test` prepared the model, whatever the tests set afterwards.
+MODELS_DIR = load_settings().models_dir
+
+Ingest = Callable[..., Awaitable[IngestionReport]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own environment must not change what a test sees."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """One PostgreSQL for the whole run, shared by its parallel workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if "popen-gw" in shared.name:
-        shared = shared.parent
+    base = tmp_path_factory.getbasetemp()
+    # Each xdist worker has a folder of its own in the run's.
+    shared = base.parent if base.name.startswith("popen-") else base
     with EmbeddedPostgres.start(shared / "postgres") as server:
-        _create_template(server, shared / "template.lock")
+        with (shared / "template.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (TEMPLATE,) not in fetch(server.url("postgres"), "SELECT datname FROM pg_database"):
+                migrate(server.url("brag_migrating"))
+                execute(
+                    server.url("postgres"), f"ALTER DATABASE brag_migrating RENAME TO {TEMPLATE}"
+                )
         yield server
 
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """An empty, migrated database."""
+    """An empty, migrated database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
-    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    execute(postgres.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield postgres.url(name)
-    _execute(postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    execute(postgres.url("postgres"), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """The same, opened."""
     database = Database(database_url, pool_size=4)
     yield database
     database.close()
 
 
-def _create_template(server: EmbeddedPostgres, lock: Path) -> None:
-    with lock.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if _execute(server, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
-            return
-        migrate(server.url("brag_migrating"))
-        _execute(server, f"ALTER DATABASE brag_migrating RENAME TO {TEMPLATE}")
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    """The default embedding model, prepared as an installation prepares it."""
+    name = Settings.model_fields["embedding_model"].default
+    return Embedder.load(name, prepare_model(name, MODELS_DIR))
 
 
-def _execute(server: EmbeddedPostgres, statement: str) -> bool:
-    connection = psycopg2.connect(server.url("postgres"))
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return bool(cursor.rowcount > 0)
-    finally:
-        connection.close()
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Nothing configured but a database and folders of the test's own."""
+    var_dir = tmp_path / "var"
+    var_dir.mkdir()
+    (var_dir / "models").symlink_to(MODELS_DIR)
+    return Settings(database_url=database_url, var_dir=var_dir)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A language model's server that does what the test tells it."""
+    upstream = Upstream()
+    async with serve(upstream.app) as url:
+        upstream.url = f"{url}/v1"
+        yield upstream
+
+
+@pytest.fixture
+def upstream_settings(settings: Settings, upstream: Upstream) -> Settings:
+    """Settings that use that server."""
+    return settings.model_copy(
+        update={"openai_base_url": upstream.url, "openai_models": [MODEL, "other-model"]}
+    )
+
+
+@pytest.fixture
+async def api(settings: Settings, embedder: Embedder) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of bRAG with nothing configured: the offline model answers."""
+    async with open_client(settings) as client:
+        yield client
+
+
+@pytest.fixture
+async def upstream_api(
+    upstream_settings: Settings, embedder: Embedder
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of bRAG that talks to the test's own language model."""
+    async with open_client(upstream_settings) as client:
+        yield client
+
+
+@pytest.fixture
+def ingest(database: Database, embedder: Embedder, tmp_path: Path) -> Ingest:
+    """Write files into a folder and ingest it; None removes a file."""
+    folder = tmp_path / "documents"
+    folder.mkdir()
+
+    async def ingest(files: dict[str, str | bytes | None] | None = None) -> IngestionReport:
+        for name, content in (files or {}).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                path.unlink()
+            else:
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return await ingest_folder(
+            database,
+            lambda: embedder,
+            folder,
+            model=embedder.model_name,
+            max_bytes=1_000_000,
+            progress=SilentProgress(),
+        )
+
+    return ingest
+
+
+@pytest.fixture
+def unused_url() -> str:
+    """A URL at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

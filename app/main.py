@@ -1,0 +1,67 @@
+"""The application: `uvicorn --factory app.main:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import sentry_sdk
+from fastapi import FastAPI
+
+import app
+from app.chat.api import router as chat_router
+from app.core.api import router as core_router
+from app.core.handlers import install_handlers
+from app.core.logs import configure_logs
+from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
+from app.resources import Resources, open_resources
+from settings import Settings, load_settings
+
+__all__ = ["create_app"]
+
+DESCRIPTION = """
+Answers questions from your own documents.
+
+Errors of every route are `{"detail": message, "error": {code, message, details, request_id}}`.
+"""
+
+
+class State(TypedDict):
+    """What the lifespan hands to every request, as `request.state`."""
+
+    resources: Resources
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; its parts are opened when it starts serving."""
+    settings = settings or load_settings()
+    configure_logs(level=settings.log_level, as_json=settings.is_production)
+    if settings.sentry_dsn:
+        # No request bodies: they are people's questions.
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn.get_secret_value(),
+            environment=settings.environment,
+            release=app.__version__,
+            send_default_pii=False,
+            max_request_body_size="never",
+            include_local_variables=False,
+        )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with open_resources(settings) as resources:
+            yield {"resources": resources}
+
+    api = FastAPI(
+        title=settings.app_name,
+        version=app.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+    )
+    # The last one added is the outermost.
+    api.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    api.add_middleware(RequestContext)
+    api.add_middleware(PlainStartupErrors)
+    install_handlers(api)
+    api.include_router(core_router)
+    api.include_router(chat_router)
+    return api

@@ -1,0 +1,74 @@
+"""bRAG in processes of its own, as its users run it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+
+from settings import ROOT
+
+__all__ = ["environment", "free_port", "postmaster_is_running", "run_app", "running"]
+
+
+def environment(var_dir: Path, **variables: str) -> dict[str, str]:
+    """Nothing configured but where the data is."""
+    return os.environ | {"VAR_DIR": str(var_dir)} | variables
+
+
+def run_app(var_dir: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m app` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=ROOT,
+        env=environment(var_dir, **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@asynccontextmanager
+async def running(
+    var_dir: Path, *command: str, **variables: str
+) -> AsyncIterator[tuple[httpx2.AsyncClient, subprocess.Popen[bytes]]]:
+    """Run a server until the block ends; yield a client of it, and its process."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment(var_dir, PORT=str(port), **variables),
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+            async with asyncio.timeout(60):
+                while True:
+                    with contextlib.suppress(httpx2.TransportError):
+                        await client.get("/healthcheck")
+                        break
+                    assert process.poll() is None, "the server did not start"
+                    await asyncio.sleep(0.05)
+            yield client, process
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, 30)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def postmaster_is_running(var_dir: Path) -> bool:
+    """Tell whether the embedded PostgreSQL of that folder runs."""
+    return (var_dir / "postgres" / "cluster" / "postmaster.pid").exists()

@@ -1,0 +1,98 @@
+"""Settings: documented, checked, and compatible with what users already have."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.exceptions import StartupError
+from app.core.startup import checked_settings
+from settings import ROOT, Settings
+
+EXAMPLE = (ROOT / ".env.example").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_example(name: str) -> None:
+    assert re.search(rf"^# {name.upper()}=", EXAMPLE, re.MULTILINE)
+
+
+def test_the_example_names_nothing_that_is_not_a_setting() -> None:
+    names = re.findall(r"^# ([A-Z_]+)=", EXAMPLE, re.MULTILINE)
+
+    assert {name.lower() for name in names} == Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(Settings.model_fields.keys() - {"sentry_dsn", "database_url", "openai_api_key"})
+)
+def test_the_example_shows_the_default(name: str) -> None:
+    default = Settings.model_fields[name].default
+    [shown] = re.findall(rf"^# {name.upper()}=(.*)$", EXAMPLE, re.MULTILINE)
+
+    given: dict[str, Any] = {name: shown}
+    if default is not None and default != []:
+        assert getattr(Settings(**given), name) == getattr(Settings(), name)
+
+
+def test_the_qdrant_server_can_be_named_by_host_and_port() -> None:
+    assert Settings().qdrant_server_url is None
+    assert Settings(qdrant_url="http://q:1").qdrant_server_url == "http://q:1"
+    assert Settings(qdrant_host="q").qdrant_server_url == "http://q:6333"
+    assert Settings(qdrant_host="q", qdrant_port=7).qdrant_server_url == "http://q:7"
+    with pytest.raises(ValidationError, match="not both"):
+        Settings(qdrant_url="http://q:1", qdrant_host="q")
+
+
+def test_models_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_MODELS", "one, two,")
+
+    assert Settings().models == ("one", "two")
+
+
+def test_without_a_language_model_the_offline_one_is_the_only_model() -> None:
+    assert Settings().models == ("offline-extractive",)
+    assert "offline-extractive" not in Settings(openai_base_url="http://127.0.0.1/v1").models
+
+
+def test_folders_are_below_the_repository_wherever_bRAG_is_started(  # noqa: N802 -- its name
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert Settings().postgres_dir == ROOT / "var" / "postgres"
+    assert Settings(var_dir="/srv/brag").postgres_dir == Path("/srv/brag/postgres")
+
+
+def test_secrets_are_not_shown() -> None:
+    secrets: dict[str, Any] = {
+        "database_url": "postgres://brag:hunter2@localhost/brag",
+        "openai_api_key": "sk-hunter2",
+        "qdrant_api_key": "hunter2",
+        "sentry_dsn": "https://hunter2@sentry.example/1",
+    }
+
+    assert "hunter2" not in repr(Settings(**secrets))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "eighty", "PORT: "),
+        ("DATABASE_URL", "mysql://user:hunter2@host/db", "DATABASE_URL: must start with postgres"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL: must be one of"),
+        ("ENVIRONMENT", "staging", "ENVIRONMENT: "),
+        ("GENERATION_TIMEOUT_SEC", "0", "GENERATION_TIMEOUT_SEC: "),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(StartupError, match=words) as error:
+        checked_settings()
+    assert "hunter2" not in str(error.value)
