@@ -1,0 +1,1 @@
+"""What `make bench` runs: speed as ratios, both sides measured side by side in one run."""

@@ -1,0 +1,115 @@
+"""An answer's own time, against the sum of the parts that it can't do without."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx2
+from openai import AsyncOpenAI
+
+from app.core.database import Queries
+from app.knowledge.sparse import SparseEncoder
+from app.resources import Resources, open_resources
+from benchmarks.environment import Environment, milliseconds
+from benchmarks.knowledge import fill
+from benchmarks.result import Result
+
+__all__ = ["answers"]
+
+CHUNKS = 10_000
+ROUNDS = 10
+CALLS = 20
+QUESTION = "how does the katanes molomaring work with tellos and sunverly"
+
+
+async def answers(environment: Environment) -> list[Result]:
+    """Measure `qa-create` and its parts in turns, on 10,000 chunks."""
+    settings = environment.settings
+    async with (
+        environment.upstream() as upstream_url,
+        open_resources(settings) as resources,
+    ):
+        embedder = resources.embedder
+        await fill(
+            resources.database,
+            chunks=CHUNKS,
+            model=embedder.model_name,
+            dimensions=embedder.dimensions,
+        )
+        await resources.follower.caught_up()
+        async with (
+            environment.server(OPENAI_BASE_URL=upstream_url, OPENAI_MODELS="bench") as url,
+            httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client,
+            AsyncOpenAI(base_url=upstream_url, api_key="none") as openai,
+        ):
+            return await _measure(resources, client, openai)
+
+
+async def _measure(
+    resources: Resources, client: httpx2.AsyncClient, openai: AsyncOpenAI
+) -> list[Result]:
+    dense = resources.embedder.embed([QUESTION])[0].tolist()
+    sparse = SparseEncoder().encode_query(QUESTION)
+    index, database = resources.index, resources.database
+
+    async def ask() -> None:
+        response = await client.post("/v1/qa-create", json={"message": QUESTION})
+        assert len(response.json()["sources"]) == 5, response.text
+
+    async def embed() -> None:
+        resources.embedder.embed([QUESTION])
+
+    async def search() -> None:
+        await index.search(dense, sparse, limit=10)
+
+    async def generate() -> None:
+        messages = [{"role": "user", "content": QUESTION}]
+        await openai.chat.completions.create(model="bench", messages=messages)  # type: ignore[arg-type]
+
+    async def insert() -> None:
+        database.run_sync(_insert)
+
+    parts = {"embedding": embed, "search": search, "openai client": generate, "insert": insert}
+    times: dict[str, list[float]] = {name: [] for name in ("qa-create", *parts)}
+    for _ in range(ROUNDS):
+        for name, call in {"qa-create": ask, **parts}.items():
+            times[name] += await _timed(call)
+    own = milliseconds(times["qa-create"])
+    medians = {name: milliseconds(times[name]) for name in parts}
+    medians["insert"] *= 2
+    total = sum(medians.values())
+    detail = ", ".join(f"{name} {value:.2f}" for name, value in medians.items())
+    first = await _first_message(client)
+    return [
+        Result(
+            "qa-create / its unavoidable parts",
+            own / total,
+            at_most=1.5,
+            parts=f"{own:.2f} ms / {total:.2f} ms ({detail}; two inserts)",
+        ),
+        Result("first message event after the upstream's first token", first, "ms", at_most=15),
+    ]
+
+
+async def _timed(call: Callable[[], Awaitable[None]]) -> list[float]:
+    times = []
+    for _ in range(CALLS):
+        started = time.perf_counter()
+        await call()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+async def _first_message(client: httpx2.AsyncClient) -> float:
+    times = []
+    for _ in range(50):
+        async with client.stream("POST", "/v1/qa-stream", json={"message": QUESTION}) as response:
+            async for line in response.aiter_lines():
+                if line.startswith('data: {"id"'):
+                    sent = int(line.partition('"content":"')[2].split(" ")[0])
+                    times.append((time.perf_counter_ns() - sent) / 1e9)
+                    break
+    return milliseconds(times)
+
+
+def _insert(queries: Queries) -> None:
+    queries.insert_question(model="bench", message=QUESTION)
