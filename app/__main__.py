@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import typer
+from pydantic import ValidationError
 
-from app.core.exceptions import AppError, StartupError
+from app.core.exceptions import AppError, InvalidRequest, StartupError
 from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
 from settings import ROOT, Settings
@@ -75,8 +76,14 @@ async def _ask(settings: Settings, question: str) -> None:
     from app.chat.models import MessageRequest
     from app.resources import open_resources
 
+    try:
+        request = MessageRequest(message=question)
+    except ValidationError as error:
+        raise InvalidRequest(
+            f"The question {error.errors()[0]['msg'].split(', ', 1)[-1]}."
+        ) from None
     async with open_resources(settings) as resources:
-        answer = await resources.chat.ask(MessageRequest(message=question))
+        answer = await resources.chat.ask(request)
     print(answer.message)
     for source in answer.sources:
         if f"[{source.number}]" in answer.message:

@@ -1,9 +1,11 @@
 """The only place where clients are built and closed, and where embedded or not is decided."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 from anyio import to_thread
@@ -14,7 +16,7 @@ from app.chat.services import ChatService
 from app.core.asgi_transport import StreamingASGITransport
 from app.core.database import Database
 from app.core.embedded_postgres import EmbeddedPostgres
-from app.core.exceptions import AppError
+from app.core.exceptions import AppError, StartupError
 from app.core.llm import LLM
 from app.core.migrations import migrate
 from app.core.models import PartStatus
@@ -31,7 +33,10 @@ from settings import Settings
 
 __all__ = ["Resources", "load_embedder", "open_database", "open_resources", "own_database"]
 
+logger = logging.getLogger(__name__)
+
 QDRANT_TIMEOUT_SEC = 10
+POSTGRES_CHECK_SEC = 2
 UPSTREAM_CONNECT_SEC = 10
 
 
@@ -82,7 +87,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         # Both take most of a second; neither needs the other.
         loading = asyncio.create_task(to_thread.run_sync(load_embedder, settings))
-        stack.push_async_callback(asyncio.wait, {loading})
+        stack.push_async_callback(_end, loading)
         database = await stack.enter_async_context(open_database(settings))
         await database.run(require_model_of_index, settings.embedding_model)
         embedder = await loading
@@ -115,6 +120,9 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         url = await to_thread.run_sync(owned.enter_context, own_database(settings))
         database = Database(url, pool_size=settings.database_pool_size)
         stack.callback(database.close)
+        if settings.database_url is None:
+            keeping = asyncio.create_task(_keep_running(settings.postgres_dir, database))
+            stack.push_async_callback(_cancel, keeping)
         yield database
 
 
@@ -135,6 +143,29 @@ def load_embedder(settings: Settings) -> Embedder:
     """Load the embedding model that an installation has prepared; blocks."""
     name = settings.embedding_model
     return Embedder.load(name, require_model(name, settings.models_dir))
+
+
+async def _keep_running(postgres_dir: Path, database: Database) -> None:
+    """Start the embedded PostgreSQL again when it was killed; nobody else would."""
+    while True:
+        await asyncio.sleep(POSTGRES_CHECK_SEC)
+        try:
+            await database.run(lambda queries: queries.ping())
+        except AppError:
+            try:
+                await to_thread.run_sync(EmbeddedPostgres.start, postgres_dir)
+            except StartupError as error:
+                logger.error("PostgreSQL is gone and can't be started again: %s", error)  # noqa: TRY400
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _end(task: asyncio.Task[Embedder]) -> None:
+    """Wait for a task whose result nobody may want any more."""
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _open_index(settings: Settings, spec: IndexSpec, database: Database) -> VectorIndex:

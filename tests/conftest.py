@@ -1,6 +1,7 @@
 """Real parts for every test: PostgreSQL, the embedding model, HTTP servers on loopback."""
 
 import fcntl
+import logging
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from app.core.database import Database
 from app.core.embedded_postgres import EmbeddedPostgres
+from app.core.logs import QUIET
 from app.core.migrations import migrate
 from app.knowledge.embedding import Embedder
 from app.knowledge.ingestion import IngestionReport, ingest_folder
@@ -33,6 +35,22 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Serving configures the logs of the whole process."""
+    names = ("", "uvicorn", "uvicorn.error", "uvicorn.access", *QUIET)
+    before = {
+        name: (logger.level, logger.handlers[:], logger.propagate, logger.disabled)
+        for name in names
+        if (logger := logging.getLogger(name))
+    }
+    yield
+    for name, (level, handlers, propagate, disabled) in before.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers[:], logger.propagate, logger.disabled = handlers, propagate, disabled
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_an_empty_knowledge_base_says_what_to_do(var_dir: Path, url: str) -> Non
     ("arguments", "variables", "words"),
     [
         (("ingest", "/does/not/exist"), {}, "/does/not/exist"),
-        (("ask", ""), {}, "message"),
+        (("ask", ""), {}, "The question must not be empty."),
         (("serve",), {"PORT": "eighty"}, "PORT"),
         (("serve",), {"EMBEDDING_MODEL": "BAAI/bge-small-en-v1.5"}, "make prepare"),
         (("serve",), {"VAR_DIR": "/dev/null/brag", "DATABASE_URL": ""}, "VAR_DIR"),

@@ -191,7 +191,7 @@ def _start_server(data_dir: Path, postgres: Path, deadline: float) -> None:
                 connect_timeout=_CONNECT_TIMEOUT_SEC,
             )
         except psycopg2.OperationalError as error:
-            reason = str(error).strip()
+            reason = " ".join(str(error).split())
             time.sleep(_POLL_SEC)
         else:
             with closing(connection):

@@ -28,8 +28,10 @@ def migrate(url: str) -> None:
     up = ("--migration-lock", "--no-dump-schema", "--wait", "--wait-timeout=10s", "up")
     try:
         dbmate(url, *up)
-    except StartupError:
+    except StartupError as error:
         # The lock doesn't cover creating the database: who loses that race finds it there now.
+        if "pg_database_datname_index" not in str(error) and "already exists" not in str(error):
+            raise
         dbmate(url, *up)
 
 

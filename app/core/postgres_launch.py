@@ -79,6 +79,11 @@ def launch(data_dir: Path, postgres: Path, server_lock: int, deadline: float) ->
     account = Account.for_postgres(data_dir, cluster)
     sockets = _make_socket_dir(data_dir, account)
     account = account.reaching(postgres, data_dir, sockets.parent)
+    settings = {
+        **_SETTINGS,
+        "unix_socket_directories": str(sockets),
+        **_write_access_rules(data_dir),
+    }
     log = open_own_file(data_dir / "postgres.log", os.O_APPEND)
     try:
         if os.fstat(log).st_size > _MAX_LOG_BYTES:
@@ -88,11 +93,6 @@ def launch(data_dir: Path, postgres: Path, server_lock: int, deadline: float) ->
         # PostgreSQL takes the pids in these for its own, even when others have them by now.
         for stale in (cluster / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
-        settings = {
-            **_SETTINGS,
-            "unix_socket_directories": str(sockets),
-            **_write_access_rules(data_dir),
-        }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         account.run(
             in_background([str(postgres), "-D", str(cluster), *options]),

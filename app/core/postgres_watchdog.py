@@ -1,7 +1,7 @@
 """Stops the embedded PostgreSQL once nobody uses it, even when its last user was killed.
 
 Four lock files in the data directory say all there is to know. They are held by `flock`, so the
-kernel lets go of them when their last holder dies, and a process id is never trusted:
+kernel lets go of them when their last holder dies, and no stale process id can mislead anyone:
 
 start.lock     held while a process starts PostgreSQL
 users.lock     shared by all who use PostgreSQL, exclusive to whoever stops it
@@ -73,7 +73,8 @@ def try_lock(descriptor: int, operation: int) -> bool:
 
 def socket_dir(data_dir: Path) -> Path:
     """Where PostgreSQL's socket is: behind a link, in a directory new to each run."""
-    return Path(os.path.realpath(data_dir / "socket"))
+    link = data_dir / "socket"
+    return link.readlink() if link.is_symlink() else link
 
 
 def _postmaster_pid(data_dir: Path) -> int | None:

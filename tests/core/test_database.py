@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from app.core.database import Database, Listener, Queries
 from app.core.embedded_postgres import EmbeddedPostgres
@@ -82,21 +83,18 @@ async def test_a_listener_wakes_up_when_its_connection_breaks(database_url: str)
 async def test_when_postgres_goes_away_answers_are_503_and_when_it_is_back_they_work(
     settings: Settings, tmp_path: Path
 ) -> None:
-    settings = settings.model_copy(update={"database_url": None})
-    async with open_client(settings) as client:
-        assert (await complete(client)).status_code == 200
+    folder = tmp_path / "postgres"
+    with EmbeddedPostgres.start(folder) as server:
+        settings = settings.model_copy(update={"database_url": SecretStr(server.url())})
+        async with open_client(settings) as client:
+            assert (await complete(client)).status_code == 200
 
-        await asyncio.to_thread(kill_postgres, settings)
-        gone = await complete(client)
-        readiness = await client.get("/readiness")
-        healthcheck = await client.get("/healthcheck")
-        with EmbeddedPostgres.start(settings.postgres_dir):
-
-            async def works() -> bool:
-                ready = await client.get("/readiness")
-                return ready.status_code == 200 and (await complete(client)).status_code == 200
-
-            await eventually(works, within=30)
+            kill_postgres(folder)
+            gone = await complete(client)
+            readiness = await client.get("/readiness")
+            healthcheck = await client.get("/healthcheck")
+            with EmbeddedPostgres.start(folder):
+                await eventually(lambda: works(client), within=30)
 
     assert gone.status_code == 503
     assert gone.json()["error"]["code"] == "database_unavailable"
@@ -105,10 +103,26 @@ async def test_when_postgres_goes_away_answers_are_503_and_when_it_is_back_they_
     assert healthcheck.status_code == 200
 
 
+async def test_an_embedded_postgres_that_was_killed_is_started_again(settings: Settings) -> None:
+    settings = settings.model_copy(update={"database_url": None})
+    async with open_client(settings) as client:
+        assert (await complete(client)).status_code == 200
+
+        kill_postgres(settings.postgres_dir)
+        await eventually(lambda: works(client), within=30)
+
+        assert len((await client.get("/v1/messages")).json()) >= 4
+
+
+async def works(client: httpx2.AsyncClient) -> bool:
+    ready = await client.get("/readiness")
+    return ready.status_code == 200 and (await complete(client)).status_code == 200
+
+
 async def complete(client: httpx2.AsyncClient) -> httpx2.Response:
     return await client.post("/v1/completion", json={"message": "Hi"})
 
 
-def kill_postgres(settings: Settings) -> None:
-    pid = int((settings.postgres_dir / "cluster" / "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGQUIT)
+def kill_postgres(folder: Path) -> None:
+    pid = int((folder / "cluster" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)

@@ -18,7 +18,10 @@ from settings import ROOT, Settings
 from tests.conftest import Ingest
 from tests.support import SilentProgress, eventually, fetch
 
-LONG = "\n\n".join(f"## Part {n}\n\nThe number {n} is described here at length." for n in range(9))
+# Each part is a passage of its own.
+LONG = "\n\n".join(
+    f"## Part {n}\n\n" + f"The number {n} is described here at length. " * 15 for n in range(9)
+)
 
 
 async def test_a_new_file_is_stored_with_its_passages_and_their_vectors(
@@ -57,15 +60,15 @@ async def test_a_changed_file_replaces_its_version_and_embeds_only_what_is_new(
     ingest: Ingest, database_url: str
 ) -> None:
     first = await ingest({"a.md": LONG})
-    second = await ingest(
-        {"a.md": "# New start\n\nHello.\n\n" + LONG.replace("number 4", "number four")}
-    )
+    changed = LONG.replace("The number 4", "The number four")
+    second = await ingest({"a.md": f"## A new start\n\n{'Welcome. ' * 90}\n\n{changed}"})
 
     assert second.stored == 1
-    assert 0 < second.embedded < first.embedded
+    assert first.embedded == 9
+    assert second.embedded == 2
     texts = " ".join(text for (text,) in fetch(database_url, "SELECT text FROM chunk"))
     assert "number four" in texts
-    assert "number 4 " not in texts
+    assert "number 4" not in texts
     assert_consistent(database_url)
 
 
