@@ -146,6 +146,7 @@ def serve(
 
     settings = checked_settings()
     require_free_port(settings.host, settings.port)
+    configure_logs(level=settings.log_level, as_json=settings.is_production)
     uvicorn.run(
         "app.main:create_app",
         factory=True,
