@@ -42,7 +42,8 @@ def ingest(
 
 async def _ingest(settings: Settings, path: Path, *, if_empty: bool) -> None:
     from app.knowledge.ingestion import ingest_folder
-    from app.resources import load_embedder, open_database
+    from app.resources.database import open_database
+    from app.resources.embedder import load_embedder
 
     async with open_database(settings) as database:
         if if_empty and await database.run(lambda queries: queries.has_documents()):
@@ -74,7 +75,7 @@ def ask(question: Annotated[str, typer.Argument(help="What you want to know.")])
 
 async def _ask(settings: Settings, question: str) -> None:
     from app.chat.models import MessageRequest
-    from app.resources import open_resources
+    from app.resources.service import open_resources
 
     try:
         request = MessageRequest(message=question)
@@ -100,7 +101,7 @@ def search(
 
 
 async def _search(settings: Settings, query: str, limit: int) -> None:
-    from app.resources import open_resources
+    from app.resources.service import open_resources
 
     async with open_resources(settings) as resources:
         passages = await resources.retriever.search(query, limit=limit)
@@ -129,7 +130,7 @@ def migrate(
 ) -> None:
     """Bring the database to the newest schema; serving does so by itself."""
     from app.core.migrations import dump_schema
-    from app.resources import own_database
+    from app.resources.database import own_database
 
     with own_database(_settings()) as url:
         if dump:

@@ -13,7 +13,7 @@ from app.core.api import router as core_router
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
-from app.resources import Resources, open_resources
+from app.resources.service import Resources, open_resources
 from settings import Settings, load_settings
 
 __all__ = ["create_app"]

@@ -8,7 +8,7 @@ from openai import AsyncOpenAI
 
 from app.core.database import Queries
 from app.knowledge.sparse import SparseEncoder
-from app.resources import Resources, open_resources
+from app.resources.service import Resources, open_resources
 from benchmarks.environment import Environment, milliseconds
 from benchmarks.knowledge import fill
 from benchmarks.result import Result

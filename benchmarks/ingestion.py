@@ -6,7 +6,7 @@ import time
 from fastembed import TextEmbedding
 
 from app.knowledge.chunking import MAX_CHARACTERS, split
-from app.resources import open_database
+from app.resources.database import open_database
 from benchmarks.environment import Environment
 from benchmarks.knowledge import write_folder
 from benchmarks.result import Result

@@ -6,7 +6,7 @@ import time
 
 import httpx2
 
-from app.resources import open_resources
+from app.resources.service import open_resources
 from benchmarks.environment import Environment
 from benchmarks.knowledge import fill
 from benchmarks.result import Result

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.exceptions import StartupError
 from app.core.startup import checked_settings, require_free_port
-from app.resources import own_database
+from app.resources.database import own_database
 
 try:
     settings = checked_settings()

@@ -94,10 +94,10 @@ def _build(folder: Path, spec: IndexSpec, database_url: str) -> None:
     # First the position, then the chunks: what changes in between is applied again later.
     start = database.run_sync(read_horizon).settled
     generation = EdgeGeneration.create(folder, spec)
-    after = UUID(int=0)
-    while points := database.run_sync(read_page, spec, encoder, after=after):
-        generation.upsert(points)
-        after = points[-1].chunk_id
+    page = database.run_sync(read_page, spec, encoder, after=UUID(int=0))
+    while page.last is not None:
+        generation.upsert(page.points)
+        page = database.run_sync(read_page, spec, encoder, after=page.last)
     database.close()
     generation.optimise()
     generation.position = start

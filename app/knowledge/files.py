@@ -22,13 +22,8 @@ SUFFIXES: Final = (".md", ".mdx", ".txt")
 # A file may be edited between listing and reading; one that runs away must not fill the memory.
 _GROWTH_BYTES: Final = 1_000_000
 
-# No waiting for the other end of a FIFO, no following of a link that took the file's place.
-_OPEN_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+# The file may have become a FIFO: don't wait for its other end. (Windows has no such flag.)
+_OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _UTF16_BOMS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BROKEN_LINK: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
@@ -53,6 +48,8 @@ class Skipped:
 
     path: str
     reason: str
+    # Its content is unknown; the others are known to have none that could be used.
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def read_text(file: FoundFile, root: Path) -> TextFile | Skipped:
         data = _read_bytes(file, _real_path(root))
         text, note = _decode(data)
     except OSError as error:
-        return Skipped(file.path, _reason(error))
+        return _unreadable(file.path, error)
     except _Unsuitable as unsuitable:
         return Skipped(file.path, str(unsuitable))
     if not text or text.isspace():
@@ -142,7 +139,7 @@ class _Listing:
             try:
                 self._list_folder(path, absolute)
             except OSError as error:
-                self._skip(path, _reason(error))
+                self.skipped.append(_unreadable(path, error))
 
     def _list_folder(self, path: str, absolute: Path) -> None:
         status = absolute.stat()
@@ -162,8 +159,10 @@ class _Listing:
             status = absolute.stat()
         except OSError as error:
             if _is_wanted(entry.name) or entry.is_dir(follow_symlinks=False):
-                broken = is_link and error.errno in _BROKEN_LINK
-                self._skip(path, "is a broken link" if broken else _reason(error))
+                if is_link and error.errno in _BROKEN_LINK:
+                    self._skip(path, "is a broken link")
+                else:
+                    self.skipped.append(_unreadable(path, error))
             return
         is_folder = stat.S_ISDIR(status.st_mode)
         if not is_folder and not _is_wanted(entry.name):
@@ -208,6 +207,10 @@ def _real_path(path: Path | str) -> Path:
     return Path(os.path.realpath(path, strict=True))
 
 
+def _unreadable(path: str, error: OSError) -> Skipped:
+    return Skipped(path, _reason(error), unreadable=not isinstance(error, FileNotFoundError))
+
+
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "disappeared before it could be read"
@@ -219,7 +222,7 @@ def _read_bytes(file: FoundFile, root: Path) -> bytes:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise _Unsuitable(_IRREGULAR)
-        # A folder on the way may have become a link since the file was listed.
+        # The file, or a folder on the way, may have become a link: is what was opened inside?
         real = _real_path(file.absolute)
         if not real.is_relative_to(root) or not os.path.samestat(real.stat(), status):
             raise _Unsuitable(_OUTSIDE)

@@ -3,7 +3,8 @@
 Every function here runs inside a transaction (`Database.run`).
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,6 +20,7 @@ __all__ = [
     "BATCH_SIZE",
     "Changes",
     "Horizon",
+    "Page",
     "read_changes",
     "read_count",
     "read_horizon",
@@ -26,6 +28,8 @@ __all__ = [
     "read_page",
     "read_spec",
 ]
+
+logger = logging.getLogger(__name__)
 
 # 3 MB of points with 384 dimensions.
 BATCH_SIZE = 256
@@ -40,6 +44,13 @@ class Changes:
     end: Position
     # Whether no change can ever come to stand before `end`.
     settled: bool
+
+
+class Page(NamedTuple):
+    """Chunks in the order of ids, and the last id that was read: None at the end."""
+
+    points: list[IndexPoint]
+    last: UUID | None
 
 
 class Horizon(NamedTuple):
@@ -87,27 +98,20 @@ def read_changes(
     if not rows:
         return None
     ids = {row["chunk_id"] for row in rows}
-    chunks = queries.chunks_to_index(ids=list(ids), model=spec.model, dimensions=spec.dimensions)
-    upserts = [_point(chunk, encoder) for chunk in chunks]
+    upserts = _points(queries.chunks_to_index(ids=list(ids), model=spec.model), spec, encoder)
     deletes = ids - {point.chunk_id for point in upserts}
     return Changes(upserts, list(deletes), _position(rows[-1]), settled)
 
 
-def read_page(
-    queries: Queries, spec: IndexSpec, encoder: SparseEncoder, *, after: UUID
-) -> list[IndexPoint]:
-    """Read the chunks that follow `after` in the order of ids; none at the end."""
-    chunks = queries.page_of_chunks_to_index(
-        after=after, model=spec.model, dimensions=spec.dimensions, limit=BATCH_SIZE
-    )
-    return [_point(chunk, encoder) for chunk in chunks]
+def read_page(queries: Queries, spec: IndexSpec, encoder: SparseEncoder, *, after: UUID) -> Page:
+    """Read the chunks that follow `after` in the order of ids."""
+    rows = list(queries.page_of_chunks_to_index(after=after, model=spec.model, limit=BATCH_SIZE))
+    return Page(_points(rows, spec, encoder), rows[-1]["id"] if rows else None)
 
 
 def read_count(queries: Queries, spec: IndexSpec, position: Position) -> int | None:
     """Count the points that an index at `position` must have; None while changes wait."""
-    row = queries.count_chunks_to_index(
-        model=spec.model, dimensions=spec.dimensions, **_after(position)
-    )
+    row = queries.count_chunks_to_index(model=spec.model, **_after(position))
     return None if row["changes_wait"] else row["chunks"]
 
 
@@ -120,11 +124,21 @@ def _position(row: Mapping[str, Any]) -> Position:
     return Position(int(row["xid"]), row["id"])
 
 
-def _point(row: Mapping[str, Any], encoder: SparseEncoder) -> IndexPoint:
-    return IndexPoint(
-        chunk_id=row["id"],
-        source_id=row["source_id"],
-        document_id=row["document_id"],
-        dense=np.frombuffer(row["vector"], dtype="<f4").tolist(),
-        sparse=encoder.encode_document(embedded_text(row["heading_path"], row["text"])),
-    )
+def _points(
+    rows: Iterable[Mapping[str, Any]], spec: IndexSpec, encoder: SparseEncoder
+) -> list[IndexPoint]:
+    """Make points of those chunks that have a vector."""
+    points = []
+    for row in rows:
+        if row["vector"] is None:
+            continue
+        dense = np.frombuffer(row["vector"], dtype="<f4")
+        if dense.size != spec.dimensions:
+            # Leave it out: one broken vector must not keep all others from being followed.
+            logger.error("the vector of chunk %s has %d dimensions", row["id"], dense.size)
+            continue
+        sparse = encoder.encode_document(embedded_text(row["heading_path"], row["text"]))
+        points.append(
+            IndexPoint(row["id"], row["source_id"], row["document_id"], dense.tolist(), sparse)
+        )
+    return points

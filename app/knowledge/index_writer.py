@@ -127,12 +127,14 @@ class IndexWriter:
         await self._may_write()
         await self._index.reset()
         count, after = 0, UUID(int=0)
-        while points := await self._database.run(
-            read_page, self._index.spec, self._encoder, after=after
-        ):
+        while True:
+            page = await self._database.run(read_page, self._index.spec, self._encoder, after=after)
+            if page.last is None:
+                break
             await self._may_write()
-            await self._index.upsert(points)
-            count, after = count + len(points), points[-1].chunk_id
+            if page.points:
+                await self._index.upsert(page.points)
+            count, after = count + len(page.points), page.last
         await self._index.remember(start)
         self._position = self._ahead = start
         self._verified = True

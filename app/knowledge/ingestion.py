@@ -101,8 +101,8 @@ async def ingest_folder(
         database, load_embedder, model, source_id, IngestionReport(skipped=skipped), progress
     )
     await run.store(_changed(files, root, source_id, versions, run.report, progress))
-    present = {file.path for file in files} - {skip.path for skip in run.report.skipped}
-    run.report.removed = await database.run(_remove, source_id, sorted(versions.keys() - present))
+    vanished = _vanished(versions.keys(), files, run.report.skipped)
+    run.report.removed = await database.run(_remove, source_id, vanished)
     return run.report
 
 
@@ -217,6 +217,18 @@ def _chunks(document_id: UUID, file: TextFile) -> Iterator[Chunk]:
 
 def _texts(batch: Sequence[Document]) -> dict[str, str]:
     return {chunk.content_hash: chunk.embedded_text for doc in batch for chunk in doc.chunks}
+
+
+def _vanished(
+    stored: Iterable[str], files: Sequence[FoundFile], skipped: Sequence[Skipped]
+) -> list[str]:
+    """Return the stored paths whose files are gone, or can no longer be used."""
+    # What can't be read just now, a folder for instance, says nothing of what is in it.
+    unknown = tuple(f"{skip.path}/" for skip in skipped if skip.unreadable)
+    present = {file.path for file in files} - {skip.path for skip in skipped}
+    return sorted(
+        path for path in stored if path not in present and not f"{path}/".startswith(unknown)
+    )
 
 
 def _take_batch(documents: Iterator[Document]) -> list[Document]:

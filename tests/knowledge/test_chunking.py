@@ -167,6 +167,14 @@ def test_a_heading_stays_with_the_start_of_a_long_text(body: str) -> None:
     assert set(paths(passages)) == {("Guide", "Install")}
 
 
+def test_many_headings_stay_with_the_start_of_a_long_text() -> None:
+    headings = "".join(f"{'#' * level} {'Heading ' * 4}{level}\n\n" for level in range(1, 5))
+
+    passages = cut(headings + SENTENCE.replace(" ", "_") * 30)
+
+    assert passages[0].text.startswith(headings + "The_follower")
+
+
 @pytest.mark.parametrize("body", [PARAGRAPH, SENTENCE * 30], ids=["short", "long"])
 def test_a_last_heading_without_text_stays_with_what_precedes(body: str) -> None:
     passages = cut(f"# Guide\n\n{body.strip()}\n\n## See also\n")
@@ -200,9 +208,13 @@ def test_tiny_sections_are_joined_under_their_common_heading() -> None:
 
 
 def test_a_tiny_section_is_not_joined_to_another_chapter() -> None:
-    text = f"# A\n\n{PARAGRAPH}\n\n## B\n\nShort.\n\n# C\n\n{PARAGRAPH}\n"
+    text = (
+        f"# A\n\n{PARAGRAPH}\n\n## B\n\nShort.\n\n"
+        f"# C\n\nShort.\n\n## D\n\nShort.\n\n"
+        f"# E\n\n{PARAGRAPH}\n"
+    )
 
-    assert paths(cut(text)) == [("A",), ("A", "B"), ("C",)]
+    assert paths(cut(text)) == [("A",), ("A", "B"), ("C",), ("E",)]
 
 
 def test_a_tiny_section_is_not_joined_to_one_that_is_long_already() -> None:
@@ -224,6 +236,15 @@ def test_a_long_section_is_cut_between_its_paragraphs() -> None:
     assert all(passage.text.endswith("position.") for passage in passages)
 
 
+def test_a_long_list_is_cut_between_its_items() -> None:
+    text = "# Guide\n\n" + f"- One item,\n  {SENTENCE}\n  {SENTENCE}\n" * 20
+
+    passages = cut(text)
+
+    assert len(passages) > 3
+    assert all(passage.text.startswith("- One item,") for passage in passages[1:])
+
+
 def test_a_passage_and_its_heading_path_fit_the_limit_together() -> None:
     headings = "".join(f"{'#' * level} {'Heading ' * 5}{level}\n\n" for level in range(1, 5))
 
@@ -243,15 +264,17 @@ def test_a_heading_as_long_as_a_book_is_cut_and_shortened_in_the_path() -> None:
     assert left_out(text, passages) == ""
 
 
-def test_code_longer_than_the_limit_is_cut_between_lines_and_keeps_its_opening() -> None:
-    text = f"# Guide\n\n{PARAGRAPH}\n\n```python\n{CODE}```\n"
+@pytest.mark.parametrize("lines", range(30, 60))
+def test_code_longer_than_the_limit_is_cut_between_lines_without_scraps(lines: int) -> None:
+    code = "".join(f"value_{number} = compute({number})\n" for number in range(lines))
+    text = f"# Guide\n\n{PARAGRAPH}\n\n```python\n{code}```\n"
 
     passages = cut(text)
 
     assert left_out(text, passages) == ""
     assert any(passage.text.startswith("```python\nvalue_0 = ") for passage in passages)
-    assert all(len(passage.text) > 50 for passage in passages)
-    assert all(passage.text.endswith((")", "```", ".")) for passage in passages)
+    assert all(passage.text.endswith((")", "```", "position.")) for passage in passages)
+    assert min(len(passage.text) for passage in passages) > 60
 
 
 def test_a_table_that_fits_is_kept_whole() -> None:
@@ -327,6 +350,12 @@ def test_imports_at_the_start_of_an_mdx_page_are_left_out(newline: str) -> None:
 
     assert passages[0].text.startswith("# Guide")
     assert left_out(text, passages) == start.strip()
+
+
+def test_imports_before_text_without_a_heading_are_left_out() -> None:
+    text = f"{IMPORTS}\n{PARAGRAPH}"
+
+    assert [passage.text for passage in cut(text)] == [PARAGRAPH.strip()]
 
 
 def test_a_page_of_imports_only_has_no_passages() -> None:
@@ -431,6 +460,15 @@ def test_one_line_of_megabytes_is_cut_into_full_passages(unit: str, markdown: bo
 
     assert left_out(text, passages) == ""
     assert min(len(passage.text) for passage in passages[:-1]) > MAX_CHARACTERS * 0.8
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+def test_a_long_line_is_cut_between_words(markdown: bool) -> None:
+    text = " ".join("x" * 300 + str(number) for number in range(1000))
+
+    words = [word for passage in cut(text, markdown=markdown) for word in passage.text.split()]
+
+    assert words == text.split()
 
 
 @pytest.mark.parametrize("max_characters", [1, 2, 10, 80])

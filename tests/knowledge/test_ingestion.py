@@ -1,6 +1,7 @@
 """A folder becomes documents, chunks and embeddings, and stays in step with its files."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -145,6 +146,31 @@ async def test_a_file_that_became_unusable_loses_its_earlier_version(
     await ingest({"a.md": ""})
 
     assert fetch(database_url, "SELECT path FROM document") == []
+
+
+async def test_what_a_failing_disk_hides_is_not_removed(
+    ingest: Ingest, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest(
+        {"a.md": "# A\n\nText.\n", "disk/b.md": "# B\n\nText.\n", "c.md": "# C\n\nText.\n"}
+    )
+    scandir = os.scandir
+
+    def fail(path: Path) -> object:
+        if Path(path).name == "disk":
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    # No permission can keep a folder from root, and a disk that fails can't be made here.
+    monkeypatch.setattr(os, "scandir", fail)
+    report = await ingest({"c.md": None})
+
+    assert report.removed == 1
+    assert [(skipped.path, skipped.reason) for skipped in report.skipped] == [
+        ("disk", "can't be read: input/output error")
+    ]
+    stored = fetch(database_url, "SELECT path FROM document ORDER BY path")
+    assert stored == [("a.md",), ("disk/b.md",)]
 
 
 async def test_a_folder_that_is_missing_is_a_plain_error_and_removes_nothing(

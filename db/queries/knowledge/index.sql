@@ -34,24 +34,30 @@ ORDER BY xid, id
 LIMIT :limit
 
 -- :name chunks_to_index :many
--- :doc Those of the chunks that exist, as they are now.
+-- :doc Those of the chunks that exist, as they are now; vector is null for one without an embedding.
 SELECT chunk.id, chunk.document_id, document.source_id, chunk.heading_path, chunk.text,
     embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
-JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
-WHERE chunk.id IN :ids AND octet_length(embedding.vector) = 4 * :dimensions
+LEFT JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
+WHERE chunk.id IN :ids
 
 -- :name page_of_chunks_to_index :many
 -- :doc The chunks that follow an id, in the order of ids.
-SELECT chunk.id, chunk.document_id, document.source_id, chunk.heading_path, chunk.text,
+-- The page is cut first: with old statistics the planner might join everything for each page.
+WITH page AS MATERIALIZED (
+    SELECT id, document_id, heading_path, text, content_hash
+    FROM chunk
+    WHERE id > :after
+    ORDER BY id
+    LIMIT :limit
+)
+SELECT page.id, page.document_id, document.source_id, page.heading_path, page.text,
     embedding.vector
-FROM chunk
-JOIN document ON document.id = chunk.document_id
-JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
-WHERE chunk.id > :after AND octet_length(embedding.vector) = 4 * :dimensions
-ORDER BY chunk.id
-LIMIT :limit
+FROM page
+JOIN document ON document.id = page.document_id
+LEFT JOIN embedding ON embedding.content_hash = page.content_hash AND embedding.model = :model
+ORDER BY page.id
 
 -- :name count_chunks_to_index :one
 -- :doc How many points an index must have, unless changes wait behind its position.
@@ -59,8 +65,10 @@ SELECT
     (
         SELECT count(*)
         FROM chunk
-        JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
-        WHERE octet_length(embedding.vector) = 4 * :dimensions
+        WHERE EXISTS (
+            SELECT FROM embedding
+            WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
+        )
     ) AS chunks,
     EXISTS (
         SELECT FROM index_change

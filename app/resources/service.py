@@ -1,11 +1,9 @@
-"""The only place where clients are built and closed, and where embedded or not is decided."""
+"""Everything that a running service holds open."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 from anyio import to_thread
@@ -15,28 +13,24 @@ from app.chat.offline import create_offline_model
 from app.chat.services import ChatService
 from app.core.asgi_transport import StreamingASGITransport
 from app.core.database import Database
-from app.core.embedded_postgres import EmbeddedPostgres
-from app.core.exceptions import AppError, StartupError
+from app.core.exceptions import AppError
 from app.core.llm import LLM
-from app.core.migrations import migrate
 from app.core.models import PartStatus
 from app.knowledge.edge_index import EdgeIndex
 from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
 from app.knowledge.index_model import require_model_of_index
 from app.knowledge.index_source import read_spec
-from app.knowledge.model_files import require_model
 from app.knowledge.retrieval import Retriever
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import IndexSpec, VectorIndex
+from app.resources.database import open_database
+from app.resources.embedder import load_embedder
 from settings import Settings
 
-__all__ = ["Resources", "load_embedder", "open_database", "open_resources", "own_database"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Resources", "open_resources"]
 
 QDRANT_TIMEOUT_SEC = 10
-POSTGRES_CHECK_SEC = 2
 UPSTREAM_CONNECT_SEC = 10
 
 
@@ -109,58 +103,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             max_message_characters=settings.max_message_characters,
         )
         yield Resources(settings, database, index, follower, embedder, retriever, chat)
-
-
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Open the database alone, migrated; for commands that need no more."""
-    async with AsyncExitStack() as stack:
-        owned = ExitStack()
-        stack.push_async_callback(to_thread.run_sync, owned.close)
-        url = await to_thread.run_sync(owned.enter_context, own_database(settings))
-        database = Database(url, pool_size=settings.database_pool_size)
-        stack.callback(database.close)
-        if settings.database_url is None:
-            keeping = asyncio.create_task(_keep_running(settings.postgres_dir, database))
-            stack.push_async_callback(_cancel, keeping)
-        yield database
-
-
-@contextmanager
-def own_database(settings: Settings) -> Iterator[str]:
-    """Hold the database, the embedded one if no other is named; yield its URL, migrated."""
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        migrate(url)
-        yield url
-        return
-    with EmbeddedPostgres.start(settings.postgres_dir) as server:
-        migrate(server.url())
-        yield server.url()
-
-
-def load_embedder(settings: Settings) -> Embedder:
-    """Load the embedding model that an installation has prepared; blocks."""
-    name = settings.embedding_model
-    return Embedder.load(name, require_model(name, settings.models_dir))
-
-
-async def _keep_running(postgres_dir: Path, database: Database) -> None:
-    """Start the embedded PostgreSQL again when it was killed; nobody else would."""
-    while True:
-        await asyncio.sleep(POSTGRES_CHECK_SEC)
-        try:
-            await database.run(lambda queries: queries.ping())
-        except AppError:
-            try:
-                await to_thread.run_sync(EmbeddedPostgres.start, postgres_dir)
-            except StartupError as error:
-                logger.error("PostgreSQL is gone and can't be started again: %s", error)  # noqa: TRY400
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _end(task: asyncio.Task[Embedder]) -> None:

@@ -1,0 +1,1 @@
+"""The only place where clients are built and closed, and where embedded or not is decided."""
