@@ -13,18 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID, uuid5
 
-import numpy as np
 from anyio import to_thread
-from numpy.typing import NDArray
 
 from app.core.database import Database, Queries
 from app.knowledge.chunking import MAX_CHARACTERS, split, title_of
-from app.knowledge.embedding import Embedder
 from app.knowledge.files import FoundFile, Skipped, TextFile, list_files, read_text
 from app.knowledge.index_model import register_model, require_model_of_index
+
+if TYPE_CHECKING:
+    # An unchanged folder needs neither.
+    from app.knowledge.embedding import Embedder, Vector
 
 __all__ = ["IngestionReport", "Progress", "ingest_folder"]
 
@@ -33,6 +34,7 @@ __all__ = ["IngestionReport", "Progress", "ingest_folder"]
 RECIPE = f"1:{MAX_CHARACTERS}"
 BATCH_CHUNKS = 512
 MARKDOWN = (".md", ".mdx")
+FLOAT32_BYTES = 4
 
 
 class Progress(Protocol):
@@ -78,7 +80,7 @@ class Document:
 
 async def ingest_folder(
     database: Database,
-    load_embedder: Callable[[], Embedder],
+    load_embedder: "Callable[[], Embedder]",
     root: Path,
     *,
     model: str,
@@ -114,7 +116,7 @@ def _list(root: Path, max_bytes: int) -> tuple[Path, list[FoundFile], list[Skipp
 @dataclass(frozen=True, slots=True)
 class _Run:
     database: Database
-    load_embedder: Callable[[], Embedder]
+    load_embedder: "Callable[[], Embedder]"
     model: str
     source_id: UUID
     report: IngestionReport
@@ -145,7 +147,7 @@ class _Run:
         self.report.embedded += len(hashes)
         return vectors
 
-    def _embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+    def _embed_texts(self, texts: list[str]) -> "Vector":
         embedder = self.load_embedder()
         return embedder.embed(texts)
 
@@ -264,7 +266,7 @@ def _store(
 ) -> set[str]:
     """Store a batch, unless vectors are missing; return the hashes of the missing ones."""
     if vectors:
-        dimensions = len(next(iter(vectors.values()))) // np.dtype(np.float32).itemsize
+        dimensions = len(next(iter(vectors.values()))) // FLOAT32_BYTES
         register_model(queries, model, dimensions)
     # Two runs over the same folder store one after the other.
     queries.lock_source(source_id=source_id)
@@ -300,7 +302,7 @@ def _remove(queries: Queries, source_id: UUID, paths: list[str]) -> int:
     return removed
 
 
-def _to_bytes(vector: NDArray[np.float32]) -> bytes:
+def _to_bytes(vector: "Vector") -> bytes:
     return vector.astype("<f4").tobytes()
 
 
