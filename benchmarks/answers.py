@@ -1,7 +1,7 @@
 """An answer's own time, against the sum of the parts that it can't do without."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 import httpx2
 from openai import AsyncOpenAI
@@ -16,8 +16,9 @@ from benchmarks.result import Result
 __all__ = ["answers"]
 
 CHUNKS = 10_000
-ROUNDS = 10
-CALLS = 20
+CALLS = 300
+# Both processes replace their new replicas by optimised ones, in the background.
+SETTLE_SEC = 20
 QUESTION = "how does the katanes molomaring work with tellos and sunverly"
 
 
@@ -70,9 +71,14 @@ async def _measure(
 
     parts = {"embedding": embed, "search": search, "openai client": generate, "insert": insert}
     times: dict[str, list[float]] = {name: [] for name in ("qa-create", *parts)}
-    for _ in range(ROUNDS):
+    await ask()
+    await asyncio.sleep(SETTLE_SEC)
+    # In turns, call by call: a part that is called in a loop of its own finds every cache warm.
+    for _ in range(CALLS):
         for name, call in {"qa-create": ask, **parts}.items():
-            times[name] += await _timed(call)
+            started = time.perf_counter()
+            await call()
+            times[name].append(time.perf_counter() - started)
     own = milliseconds(times["qa-create"])
     medians = {name: milliseconds(times[name]) for name in parts}
     medians["insert"] *= 2
@@ -88,15 +94,6 @@ async def _measure(
         ),
         Result("first message event after the upstream's first token", first, "ms", at_most=15),
     ]
-
-
-async def _timed(call: Callable[[], Awaitable[None]]) -> list[float]:
-    times = []
-    for _ in range(CALLS):
-        started = time.perf_counter()
-        await call()
-        times.append(time.perf_counter() - started)
-    return times
 
 
 async def _first_message(client: httpx2.AsyncClient) -> float:

@@ -13,7 +13,7 @@ from benchmarks.result import Result
 
 __all__ = ["ingestion"]
 
-FILES = 120
+FILES = 240
 BARE_BATCH = 32
 
 

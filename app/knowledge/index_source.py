@@ -132,13 +132,11 @@ def _points(
     for row in rows:
         if row["vector"] is None:
             continue
-        dense = np.frombuffer(row["vector"], dtype="<f4")
-        if dense.size != spec.dimensions:
+        if len(row["vector"]) != 4 * spec.dimensions:
             # Leave it out: one broken vector must not keep all others from being followed.
-            logger.error("the vector of chunk %s has %d dimensions", row["id"], dense.size)
+            logger.error("the vector of chunk %s has %d bytes", row["id"], len(row["vector"]))
             continue
+        dense = np.frombuffer(row["vector"], dtype="<f4").tolist()
         sparse = encoder.encode_document(embedded_text(row["heading_path"], row["text"]))
-        points.append(
-            IndexPoint(row["id"], row["source_id"], row["document_id"], dense.tolist(), sparse)
-        )
+        points.append(IndexPoint(row["id"], row["source_id"], row["document_id"], dense, sparse))
     return points

@@ -11,6 +11,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,6 +176,18 @@ async def test_a_vector_of_another_model_is_not_mixed_in(
         assert ids_in(index) == {mine}
 
 
+async def test_a_broken_vector_does_not_keep_the_others_out(
+    database: Database, knowledge: KnowledgeBase, root: Path
+) -> None:
+    fine, _ = knowledge.add(["fine", "broken"])
+    knowledge.execute("UPDATE embedding SET vector = '\\x00' WHERE content_hash = sha256('broken')")
+    async with following(database, root) as (index, follower):
+        assert ids_in(index) == {fine}
+        [later] = knowledge.add(["later"])
+        await follower.caught_up()
+        assert ids_in(index) == {fine, later}
+
+
 async def test_a_replica_goes_on_where_it_left_off(
     database: Database, knowledge: KnowledgeBase, root: Path
 ) -> None:
@@ -273,6 +286,21 @@ async def test_a_process_killed_before_it_could_remember_applies_the_changes_aga
     async with following(database, root) as (index, _):
         assert ids_in(index) == knowledge.ids()
         await search(index, "after 7")
+
+
+async def test_a_killed_process_leaves_a_replica_that_can_be_used(
+    database: Database, knowledge: KnowledgeBase, root: Path, start_process: StartProcess
+) -> None:
+    knowledge.add(f"chunk {n}" for n in range(300))
+    process = await start_process()
+    assert process.stdout
+    await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    [left] = generations(root)
+    async with following(database, root) as (index, _):
+        assert generations(root) == [left]
+        assert ids_in(index) == knowledge.ids()
 
 
 async def test_a_process_killed_while_it_built_its_replica_builds_it_anew(
@@ -445,14 +473,25 @@ async def test_an_optimised_generation_takes_over_while_searches_go_on(
 
 
 async def test_changes_that_were_applied_ahead_of_time_are_not_forgotten_by_the_switch(
-    database: Database, knowledge: KnowledgeBase, root: Path
+    database: Database, knowledge: KnowledgeBase, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    built, go_on = asyncio.Event(), asyncio.Event()
+    build = edge_index.build_generation
+
+    async def build_and_wait(*arguments: Any, **options: Any) -> None:
+        await build(*arguments, **options)
+        built.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(edge_index, "build_generation", build_and_wait)
+    knowledge.add(["before"])
     with knowledge.transaction():
         async with following(database, root, optimise_after=1) as (index, follower):
-            with builds_held_up(root):
-                knowledge.add(["early"])
-                await follower.caught_up()
-                [unoptimised] = generations(root)
+            [unoptimised] = generations(root)
+            await built.wait()
+            knowledge.add(["ahead of time"])
+            await follower.caught_up()
+            go_on.set()
             await until(lambda: not unoptimised.exists())
             assert ids_in(index) == knowledge.ids()
 
