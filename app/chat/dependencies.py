@@ -9,7 +9,7 @@ from app.chat.services import ChatService
 __all__ = ["ChatServiceDep"]
 
 
-def _chat(request: Request) -> ChatService:
+async def _chat(request: Request) -> ChatService:
     chat: ChatService = request.state.resources.chat
     return chat
 

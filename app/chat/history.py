@@ -22,7 +22,7 @@ async def list_messages(
         InvalidRequest: the cursor is not one of ours.
     """
     time, message_id = _decode(cursor) if cursor else (None, None)
-    rows = await database.run(_list, limit + 1, time, message_id)
+    rows = await database.run_statement(_list, limit + 1, time, message_id)
     page = [_stored_message(row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, _encode(page[-1]) if more else None

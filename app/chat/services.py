@@ -101,14 +101,14 @@ class ChatService:
 
     async def _prepare_completion(self, request: MessageRequest) -> Prepared:
         model = self._check(request)
-        question_id = await self._database.run(_insert_question, model, request.message)
+        question_id = await self._database.run_statement(_insert_question, model, request.message)
         return Prepared(question_id, model, completion_messages(request.message), sources=None)
 
     async def _prepare_question(self, request: MessageRequest) -> Prepared:
         model = self._check(request)
         # The two don't need each other; the question is kept whatever becomes of the search.
         question_id, passages = await asyncio.gather(
-            self._database.run(_insert_question, model, request.message),
+            self._database.run_statement(_insert_question, model, request.message),
             self._retriever.search(request.message, limit=self._top_k),
         )
         sources = [_source(number, passage) for number, passage in enumerate(passages, start=1)]
@@ -150,7 +150,7 @@ class ChatService:
 
     async def _save(self, prepared: Prepared, draft: Draft) -> datetime:
         try:
-            return await self._database.run(_insert_answer, prepared, draft)
+            return await self._database.run_statement(_insert_answer, prepared, draft)
         except Exception as error:
             logger.exception("an answer could not be stored")
             raise PostProcessingFailed from error
@@ -201,7 +201,8 @@ class ChatService:
                     upstream.usage,
                 )
                 saved_event = await self._last_event(prepared, draft)
-        yield last_event or saved_event
+        if final := last_event or saved_event:
+            yield final
 
     async def _last_event(self, prepared: Prepared, draft: Draft) -> bytes:
         """Store the answer; return `done`, or `error` when it could not be stored."""

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, TypeAdapter
 from starlette.responses import StreamingResponse
@@ -18,6 +18,9 @@ __all__ = ["EventStream", "event", "sources_event"]
 logger = logging.getLogger(__name__)
 
 CLOSING_SEC = 10
+# What a reader may lag behind before the language model is read no further.
+BUFFERED_EVENTS = 64
+END = b""
 _sources = TypeAdapter(list[SourceText])
 
 
@@ -51,6 +54,7 @@ class EventStream(StreamingResponse):
         limit_sec: float,
     ) -> None:
         self._events = events
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(BUFFERED_EVENTS)
         self._keepalive_sec = keepalive_sec
         self._limit_sec = limit_sec
         # nginx and its kin buffer responses unless told not to.
@@ -73,28 +77,31 @@ class EventStream(StreamingResponse):
     async def _body(self) -> AsyncGenerator[bytes]:
         # The events come through a task of their own: waiting for the next one can then be
         # interrupted by the keep-alive without cancelling whatever produces it.
-        send, receive = anyio.create_memory_object_stream[bytes](1)
-        pump = asyncio.create_task(self._pump(send))
+        pump = asyncio.create_task(self._pump())
         try:
-            async with receive:
-                while True:
-                    try:
-                        with anyio.fail_after(self._keepalive_sec):
-                            item = await receive.receive()
-                    except TimeoutError:
-                        item = KEEPALIVE_COMMENT
-                    except anyio.EndOfStream:
-                        break
-                    yield item
+            while True:
+                try:
+                    async with asyncio.timeout(self._keepalive_sec):
+                        items = [await self._queue.get()]
+                except TimeoutError:
+                    yield KEEPALIVE_COMMENT
+                    continue
+                # Whatever else is there goes into the same packet.
+                while not self._queue.empty():
+                    items.append(self._queue.get_nowait())
+                yield b"".join(items)
+                if items[-1] == END:
+                    break
         finally:
             pump.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({pump})
 
-    async def _pump(self, send: MemoryObjectSendStream[bytes]) -> None:
-        async with send:
-            try:
+    async def _pump(self) -> None:
+        try:
+            async with aclosing(self._events):
                 async for item in self._events:
-                    await send.send(item)
-            finally:
-                await self._events.aclose()
+                    await self._queue.put(item)
+        except Exception:
+            logger.exception("a stream broke off")
+        await self._queue.put(END)

@@ -75,6 +75,20 @@ class Database:
         with _translated_errors(), self._queries.transaction():
             return fn(self._queries, *args, **kwargs)
 
+    async def run_statement(
+        self, fn: Callable[Concatenate[Queries, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same without a transaction, for a function of one statement.
+
+        The statement commits by itself, which saves two of three round trips.
+        """
+
+        def call() -> T:
+            with _translated_errors():
+                return fn(self._queries, *args, **kwargs)
+
+        return await to_thread.run_sync(call, limiter=self._limiter)
+
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
@@ -160,6 +174,8 @@ def _load_queries(engine: Engine) -> Queries:
     queries = pugsql.module(str(first), encoding="utf-8")
     queries.add_queries(*map(str, others), encoding="utf-8")
     queries.setengine(engine)
+    # pugsql's sessions, which are its transactions, keep the engine above.
+    queries.engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     return queries
 
 

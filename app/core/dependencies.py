@@ -1,4 +1,7 @@
-"""What routes ask for, from the state that the lifespan has built."""
+"""What routes ask for, from the state that the lifespan has built.
+
+Dependencies are async even where they wait for nothing: FastAPI runs others in a thread.
+"""
 
 from typing import Annotated
 
@@ -10,12 +13,12 @@ from settings import Settings
 __all__ = ["DatabaseDep", "SettingsDep"]
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.state.resources.database
     return database
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.state.resources.settings
     return settings
 

@@ -57,7 +57,7 @@ class Retriever:
         )
         if not hits:
             return []
-        passages = await self._database.run(_load_passages, hits)
+        passages = await self._database.run_statement(_load_passages, hits)
         return passages[:limit]
 
 

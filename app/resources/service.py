@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 from anyio import to_thread
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from app.chat.offline import create_offline_model
 from app.chat.services import ChatService
@@ -32,6 +32,8 @@ __all__ = ["Resources", "open_resources"]
 
 QDRANT_TIMEOUT_SEC = 10
 UPSTREAM_CONNECT_SEC = 10
+# The pool looks at every idle connection for every call, so a hundred of them cost milliseconds.
+UPSTREAM_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ async def _openai_client(settings: Settings, embedder: Embedder) -> AsyncIterato
             # Servers of one's own often want no key; the client insists on one.
             api_key=key.get_secret_value() if key else "none",
             base_url=settings.openai_base_url,
-            timeout=timeout,
+            http_client=DefaultAsyncHttpxClient(timeout=timeout, limits=UPSTREAM_LIMITS),
         )
     else:
         transport = StreamingASGITransport(create_offline_model(embedder.similarities))
