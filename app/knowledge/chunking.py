@@ -15,6 +15,8 @@ from typing import Final
 from markdown_it import MarkdownIt
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
+from app.knowledge.models import embedded_text
+
 __all__ = ["MAX_CHARACTERS", "Passage", "split", "title_of"]
 
 # all-MiniLM-L6-v2 reads 256 tokens and drops the rest without a word. Heading path included, 900
@@ -32,7 +34,6 @@ _TINY_FRACTION: Final = 12
 # Passages cut at once, because the splitter's time grows with the square of a long line's length.
 _WINDOW: Final = 10
 
-_PATH_SEPARATOR: Final = " > "
 _PLAIN_TEXT_SUFFIX: Final = ".txt"
 _FOLDER_PAGES: Final = frozenset({"index", "readme"})
 
@@ -81,7 +82,7 @@ class Passage:
     @property
     def embedded_text(self) -> str:
         """What both vectors are made of: the heading path, a blank line, the text."""
-        return f"{_path_line(self.heading_path)}{self.text}"
+        return embedded_text(self.heading_path, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,6 @@ def split(text: str, *, max_characters: int, markdown: bool = True) -> list[Pass
         for section in sections
         for start, end in _ranges(text, section, max_characters, splitter)
     ]
-
-
-def _path_line(path: tuple[str, ...]) -> str:
-    return f"{_PATH_SEPARATOR.join(path)}\n\n" if path else ""
 
 
 def _front_matter(text: str) -> tuple[int, str]:
@@ -266,7 +263,7 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 def _room(path: tuple[str, ...], max_characters: int) -> int:
     """Characters left for a passage's own text; the longest heading path leaves half."""
-    return max(max_characters - len(_path_line(path)), max_characters // 2, 1)
+    return max(max_characters - len(embedded_text(path, "")), max_characters // 2, 1)
 
 
 def _ranges(

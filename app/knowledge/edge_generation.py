@@ -49,7 +49,7 @@ from app.knowledge.vector_index import (
     SparseVector,
 )
 
-__all__ = ["EdgeFailure", "EdgeGeneration"]
+__all__ = ["NOTE", "EdgeFailure", "EdgeGeneration"]
 
 NOTE: Final = "generation.json"
 

@@ -50,6 +50,8 @@ SAVE_AFTER: Final = 5_000
 # Up to here a search without a graph takes half a millisecond more; switching takes 0.2 s once.
 OPTIMISE_AFTER: Final = 10_000
 OPTIMISE_AFTER_SHARE: Final = 0.2
+# A command on the command line is done sooner than a child has started.
+FIRST_BUILD_AFTER_SEC: Final = 30
 BUILD_RETRY_SEC: Final = 600
 # Edge maps its files into memory and grows them by 32 MB at a time: on a full disk, touching such
 # a page kills the process, so it must never come to that.
@@ -79,7 +81,7 @@ class EdgeIndex:
         # Gets every write too, until it has caught up and takes over.
         self._successor: EdgeGeneration | None = None
         self._build: asyncio.Task[EdgeGeneration | None] | None = None
-        self._next_build = 0.0
+        self._next_build = asyncio.get_running_loop().time() + FIRST_BUILD_AFTER_SEC
         self._failed_writes = 0
         self._broken: list[EdgeGeneration] = []
         self._thread = CapacityLimiter(1)

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Self, TextIO
 
-from app.knowledge.edge_generation import EdgeFailure, EdgeGeneration
+from app.knowledge.edge_generation import NOTE, EdgeFailure, EdgeGeneration
 from app.knowledge.vector_index import IndexSpec
 
 __all__ = ["EdgeSlot"]
@@ -50,7 +50,7 @@ class EdgeSlot:
         """Open the newest generation that is usable, if there is one, and remove all others."""
         usable: EdgeGeneration | None = None
         for folder in sorted(self._folders(), key=_number, reverse=True):
-            if usable is None:
+            if usable is None and (folder / NOTE).exists():
                 try:
                     usable = EdgeGeneration.load(folder, spec)
                     continue

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from app.core.database import Database
+from app.knowledge import edge_index
 from app.knowledge.edge_index import EdgeIndex
 from app.knowledge.follower import Follower
 from app.knowledge.index_source import read_spec
@@ -37,6 +38,7 @@ def say(line: str) -> None:
 
 async def main(root: Path, url: str, *, die: bool, optimise: bool) -> None:
     """Follow."""
+    edge_index.FIRST_BUILD_AFTER_SEC = 0  # type: ignore[misc] # not so final here
     database = Database(url, pool_size=2)
     spec = await database.run(read_spec, MODEL, DIMENSIONS)
     index = await (DyingIndex if die else EdgeIndex).open(

@@ -50,6 +50,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "qdrant"
 
 
+@pytest.fixture(autouse=True)
+def _optimise_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests are over before a child would be started."""
+    monkeypatch.setattr(edge_index, "FIRST_BUILD_AFTER_SEC", 0)
+
+
 @asynccontextmanager
 async def following(
     database: Database, root: Path, *, optimise_after: int = 1_000_000
@@ -88,7 +94,7 @@ async def start_process(database_url: str, root: Path) -> AsyncIterator[StartPro
     for process in processes:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 def generations(root: Path, pattern: str = "") -> list[Path]:
@@ -363,20 +369,21 @@ async def test_a_replica_whose_damage_shows_in_a_search_is_rebuilt(
 
 
 async def test_lost_connections_are_opened_again(
-    database: Database, knowledge: KnowledgeBase, root: Path
+    database: Database, knowledge: KnowledgeBase, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with following(database, root) as (index, follower):
+    monkeypatch.setattr(follower, "POLL_SEC", 3600)
+    async with following(database, root) as (index, following_):
         for text in ("one", "two"):
             knowledge.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            before = follower.status.position
+            before = following_.status.position
             knowledge.add([text])
-            await until(lambda before=before: follower.status.position != before)  # type: ignore[misc]
+            await until(lambda before=before: following_.status.position != before)  # type: ignore[misc]
             assert ids_in(index) == knowledge.ids()
-        await follower.caught_up()
-        assert follower.status.error is None
+        await following_.caught_up()
+        assert following_.status.error is None
 
 
 async def test_a_database_that_cannot_be_reached_is_told_by_the_status(
@@ -398,9 +405,11 @@ async def test_a_database_that_cannot_be_reached_is_told_by_the_status(
 async def test_a_database_that_was_set_back_is_followed_from_the_beginning(
     database: Database, knowledge: KnowledgeBase, root: Path
 ) -> None:
+    ids = knowledge.add(["only in the index"])
     async with following(database, root) as (index, _):
         await index.remember(Position(2**50, 1))
-    knowledge.add(["a chunk"])
+    knowledge.remove(ids)
+    knowledge.add(["only in the database"])
     async with following(database, root) as (index, _):
         assert ids_in(index) == knowledge.ids()
 
@@ -438,7 +447,7 @@ async def test_a_full_disk_stops_writing_but_not_searching(
 
 
 async def test_an_optimised_generation_takes_over_while_searches_go_on(
-    database: Database, knowledge: KnowledgeBase, root: Path
+    database: Database, knowledge: KnowledgeBase, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     knowledge.add(f"before {n}" for n in range(500))
     async with following(database, root, optimise_after=500) as (index, follower):
@@ -467,6 +476,7 @@ async def test_an_optimised_generation_takes_over_while_searches_go_on(
         assert ids_in(index) == knowledge.ids()
         [optimised] = generations(root)
         assert optimised != unoptimised
+        assert caplog.records == [], "nothing had to be mended"
     async with following(database, root) as (index, _):
         assert generations(root) == [optimised]
         assert ids_in(index) == knowledge.ids()
@@ -476,7 +486,7 @@ async def test_changes_that_were_applied_ahead_of_time_are_not_forgotten_by_the_
     database: Database, knowledge: KnowledgeBase, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built, go_on = asyncio.Event(), asyncio.Event()
-    build = edge_index.build_generation
+    build = edge_builder.build_generation
 
     async def build_and_wait(*arguments: Any, **options: Any) -> None:
         await build(*arguments, **options)
@@ -523,6 +533,8 @@ async def test_a_child_does_not_outlive_its_parent_nor_show_the_databases_passwo
         parent = await start_process("--optimise")
         await until(lambda: bool(children(parent.pid)))
         [child] = children(parent.pid)
+        # Then it has read its order and waits behind the lock.
+        await until(lambda: ps("ni", "-p", str(child)).strip() == str(edge_builder.NICENESS))
         assert database_url not in ps("args", "-p", str(child))
         parent.kill()
         await until(lambda: ps("stat", "-p", str(child)).strip() in ("", "Z"))

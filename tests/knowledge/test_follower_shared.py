@@ -14,6 +14,7 @@ from app.core.exceptions import IndexUnavailable
 from app.knowledge import follower as follower_module
 from app.knowledge.follower import Follower
 from app.knowledge.index_source import read_spec
+from app.knowledge.leadership import Leadership
 from app.knowledge.server_index import ServerIndex
 from tests.knowledge.index_support import (
     DIMENSIONS,
@@ -115,7 +116,26 @@ async def test_another_takes_over_when_the_one_that_writes_stops(
     assert await team.ids() == knowledge.ids()
 
 
-async def test_one_that_loses_its_lock_does_not_go_on_writing(
+async def test_who_loses_the_lock_between_reading_and_writing_does_not_write(
+    team: Team, knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await team.join()
+    before = await team.ids()
+    terms = iter([member.follower._term])
+
+    async def lost(leadership: Leadership) -> int | None:
+        return next(terms, None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Leadership, "term", lost)
+        knowledge.add(["after"])
+        await until(lambda: not member.follower.status.leading)
+        assert await team.ids() == before
+    await member.follower.caught_up()
+    assert await team.ids() == knowledge.ids()
+
+
+async def test_a_lock_that_is_lost_again_and_again_loses_nothing(
     team: Team, knowledge: KnowledgeBase
 ) -> None:
     members = [await team.join() for _ in range(3)]
