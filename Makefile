@@ -69,8 +69,8 @@ clean: ## Remove .venv, caches and all local data
 COMPILE := --quiet --allow-unsafe --generate-hashes --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-# The newest Python that every pinned package has wheels for, else whatever python3 is.
-PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+# The Python that the pins were made with, else a newer one.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo $$name && break; done)
 

@@ -77,6 +77,8 @@ class Follower:
             Leadership(database.url, index.leader_lock) if index.leader_lock is not None else None
         )
         self._term: int | None = None
+        # Whether no pass has ended in this term yet; then, when to repeat it and from where.
+        self._newly_leading = False
         self._repeat: tuple[float, Position] | None = None
         self._listener: Listener | None = None
         self._task: asyncio.Task[None] | None = None
@@ -124,7 +126,10 @@ class Follower:
             self._leadership.close()
 
     async def caught_up(self) -> None:
-        """Return when everything that was committed before this call can be found."""
+        """Return when everything that was committed before this call can be found.
+
+        That takes as long as PostgreSQL or the index is away: wait with a timeout.
+        """
         target = await self._database.run(read_latest)
         if target is None:
             return
@@ -171,18 +176,19 @@ class Follower:
                 return True
             if term != self._term:
                 self._term = term
+                self._newly_leading = True
                 self._writer.forget()
                 logger.info("this process writes to the vector index")
-                return await self._lead(waiters, newly=True)
         return await self._lead(waiters)
 
-    async def _lead(self, waiters: list[_Waiter], *, newly: bool = False) -> bool:
+    async def _lead(self, waiters: list[_Waiter]) -> bool:
         now = asyncio.get_running_loop().time()
         repeat_from = None
         if self._repeat is not None and now >= self._repeat[0]:
             repeat_from, self._repeat = self._repeat[1], None
         done = await self._writer.run_pass(again_from=repeat_from)
-        if newly:
+        if self._newly_leading:
+            self._newly_leading = False
             start = min(done.start, self._repeat[1]) if self._repeat else done.start
             self._repeat = (now + REPEAT_AFTER_SEC, start)
         self._position = done.end
@@ -228,7 +234,9 @@ class Follower:
                 task.cancel()
 
     def _note_failure(self, error: Exception) -> None:
-        message = f"{type(error).__name__}: {error}"
+        # The cause's text may hold a statement with its values.
+        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+        message = f"{error}{cause}"
         if message != self._error:
             known = isinstance(error, DatabaseUnavailable | IndexUnavailable)
             logger.warning(

@@ -4,7 +4,6 @@ What the collection was built from, and its position, stand in the collection's 
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
@@ -30,8 +29,6 @@ from app.knowledge.vector_index import (
 
 __all__ = ["ServerIndex"]
 
-logger = logging.getLogger(__name__)
-
 TIMEOUT_SEC: Final = 10
 # Servers that are started together: Qdrant may need a moment longer than bRAG.
 OPEN_TIMEOUT_SEC: Final = 15.0
@@ -42,7 +39,7 @@ APPLICATION: Final = "brag"
 
 
 class ServerIndex:
-    """A collection that all processes share; the caller closes the client."""
+    """A collection that all processes share; the client is closed with it."""
 
     def __init__(self, client: AsyncQdrantClient, collection: str, spec: IndexSpec) -> None:
         self.spec = spec
@@ -183,7 +180,8 @@ class ServerIndex:
                 )
 
     async def aclose(self) -> None:
-        """Do nothing: everything is on the server, and the client is the caller's."""
+        """Close the client: everything else is on the server."""
+        await self._client.close()
 
     async def _metadata(self) -> Mapping[str, Any] | None:
         """Return what stands with the collection; None if there is no collection."""
@@ -235,5 +233,4 @@ async def _unavailable() -> AsyncIterator[None]:
         async with asyncio.timeout(TIMEOUT_SEC):
             yield
     except (ApiException, TimeoutError) as error:
-        logger.warning("qdrant unavailable", extra={"error": type(error).__name__})
         raise IndexUnavailable from error
