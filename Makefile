@@ -2,7 +2,6 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-export VAR_DIR ?= var
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev prepare run-dev run test check lint bench schema compile upgrade \
@@ -63,7 +62,7 @@ pre-commit: install-dev ## Check every commit from now on
 	$(BIN)/pre-commit install
 
 clean: ## Remove .venv, caches and all local data
-	rm -rf $(VENV) $(VAR_DIR) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 COMPILE := --quiet --allow-unsafe --generate-hashes --strip-extras \

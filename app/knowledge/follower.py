@@ -183,10 +183,10 @@ class Follower:
 
     async def _lead(self, waiters: list[_Waiter]) -> bool:
         now = asyncio.get_running_loop().time()
-        repeat_from = None
-        if self._repeat is not None and now >= self._repeat[0]:
-            repeat_from, self._repeat = self._repeat[1], None
-        done = await self._writer.run_pass(again_from=repeat_from)
+        repeat = self._repeat if self._repeat is not None and now >= self._repeat[0] else None
+        done = await self._writer.run_pass(again_from=repeat[1] if repeat else None)
+        if repeat:
+            self._repeat = None
         if self._newly_leading:
             self._newly_leading = False
             start = min(done.start, self._repeat[1]) if self._repeat else done.start
