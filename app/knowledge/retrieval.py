@@ -62,7 +62,8 @@ class Retriever:
 
 
 def _load_passages(queries: Queries, hits: Sequence[Hit]) -> list[RetrievedPassage]:
-    rows = {row["id"]: row for row in queries.find_chunks(ids=[hit.chunk_id for hit in hits])}
+    ids = ",".join(str(hit.chunk_id) for hit in hits)
+    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}")}
     return [
         RetrievedPassage(
             chunk_id=hit.chunk_id,
