@@ -15,7 +15,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf 
     && useradd --create-home brag
 WORKDIR /brag
 COPY --from=build --chown=brag /brag /brag
-COPY --chown=brag docs docs
 USER brag
 ENV ENVIRONMENT=production HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
