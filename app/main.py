@@ -7,6 +7,8 @@ from typing import TypedDict
 
 import sentry_sdk
 from fastapi import FastAPI
+from sentry_sdk.integrations.fastapi import FastApiIntegration
+from sentry_sdk.integrations.starlette import StarletteIntegration
 
 import app
 from app.chat.api import router as chat_router
@@ -42,9 +44,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             dsn=settings.sentry_dsn.get_secret_value(),
             environment=settings.environment,
             release=app.__version__,
-            send_default_pii=False,
             max_request_body_size="never",
             include_local_variables=False,
+            # Unexpected errors only. What an upstream refuses is an answer of ours, and its words
+            # may quote prompts and keys: the integrations that are found by the installed
+            # packages would report them, and these two would by their status codes.
+            auto_enabling_integrations=False,
+            integrations=[
+                StarletteIntegration(failed_request_status_codes=set()),
+                FastApiIntegration(failed_request_status_codes=set()),
+            ],
         )
 
     @asynccontextmanager

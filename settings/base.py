@@ -83,8 +83,27 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and urlsplit(value.get_secret_value()).scheme not in ("postgres", "postgresql"):
+        if value is None:
+            return None
+        url = urlsplit(value.get_secret_value())
+        if url.scheme not in ("postgres", "postgresql"):
             raise ValueError("must start with postgres:// or postgresql://")
+        try:
+            url.port  # noqa: B018 -- reading it checks it
+        except ValueError:
+            raise ValueError(
+                "has no valid port; write special characters of the password as %XX"
+            ) from None
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _is_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = urlsplit(value.get_secret_value())
+        if not (url.scheme in ("http", "https") and url.username and url.path[-1:].isdecimal()):
+            raise ValueError("must look like https://key@host/1")
         return value
 
     @model_validator(mode="after")

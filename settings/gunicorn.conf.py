@@ -4,39 +4,67 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # neither has types
+from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+
 from app.core.exceptions import StartupError
+from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
 from app.resources.database import own_database
 
 try:
     settings = checked_settings()
-    require_free_port(settings.host, settings.port)
 except StartupError as error:
     sys.exit(str(error))
 
 wsgi_app = "app.main:create_app()"
-worker_class = "uvicorn_worker.UvicornWorker"
-bind = f"{settings.host}:{settings.port}"
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+bind = f"{host}:{settings.port}"
 workers = settings.workers
 timeout = settings.timeout
 reload = settings.reload
-# Streams that are open when gunicorn is asked to stop get this long to end.
-graceful_timeout = 10
+loglevel = settings.log_level
+# It would stand in the home folder, one for all gunicorns of a user.
+control_socket_disable = True
+# Then a worker that was asked to stop is killed: well after it has cut off its streams.
+graceful_timeout = 30
 
-_held = ExitStack()
+
+class Worker(UvicornWorker):  # type: ignore[misc]
+    """Cuts off the streams that are still open 10 s after it was asked to stop."""
+
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"timeout_graceful_shutdown": 10}
 
 
-def on_starting(_server: Any) -> None:
+class ServerLogger(Logger):  # type: ignore[misc]
+    """Writes gunicorn's own lines like all others."""
+
+    def setup(self, cfg: Any) -> None:
+        """Configure the logs of the parent, once more after a SIGHUP."""
+        super().setup(cfg)
+        configure_logs(level=settings.log_level, as_json=settings.is_production)
+
+
+worker_class = Worker
+logger_class = ServerLogger
+
+
+def on_starting(server: Any) -> None:
     """Start the embedded PostgreSQL, if it is used, for as long as gunicorn runs.
 
     Workers come and go; with the parent as a user it doesn't stop between two of them.
     """
+    # Kept on the server: this file is executed again after a SIGHUP.
+    server.held = ExitStack()
     try:
-        _held.enter_context(own_database(settings))
+        # A second gunicorn that takes over from this one (SIGUSR2) gets its socket.
+        if not server.master_pid:
+            require_free_port(settings.host, settings.port)
+        server.held.enter_context(own_database(settings))
     except StartupError as error:
         sys.exit(str(error))
 
 
-def on_exit(_server: Any) -> None:
+def on_exit(server: Any) -> None:
     """Let it stop."""
-    _held.close()
+    server.held.close()

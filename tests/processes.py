@@ -14,7 +14,17 @@ import httpx2
 
 from settings import ROOT
 
-__all__ = ["environment", "free_port", "postmaster_is_running", "run_app", "running"]
+__all__ = [
+    "GUNICORN",
+    "environment",
+    "free_port",
+    "postmaster_is_running",
+    "run",
+    "run_app",
+    "running",
+]
+
+GUNICORN = ("gunicorn", "--config", "settings/gunicorn.conf.py")
 
 
 def environment(var_dir: Path, **variables: str) -> dict[str, str]:
@@ -24,10 +34,15 @@ def environment(var_dir: Path, **variables: str) -> dict[str, str]:
 
 def run_app(var_dir: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m app` to its end."""
+    return run(var_dir, "app", *arguments, **variables)
+
+
+def run(var_dir: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python module to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
+        [sys.executable, "-m", *command],
         cwd=ROOT,
-        env=environment(var_dir, **variables),
+        env=environment(var_dir, **{"PORT": str(free_port())} | variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -37,15 +52,20 @@ def run_app(var_dir: Path, *arguments: str, **variables: str) -> subprocess.Comp
 
 @asynccontextmanager
 async def running(
-    var_dir: Path, *command: str, **variables: str
+    var_dir: Path, *command: str, log: Path | None = None, **variables: str
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, subprocess.Popen[bytes]]]:
-    """Run a server until the block ends; yield a client of it, and its process."""
+    """Run a server until the block ends; yield a client of it, and its process.
+
+    Its log goes to the file `log`, when one is named.
+    """
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment(var_dir, PORT=str(port), **variables),
-    )
+    with log.open("wb") if log else contextlib.nullcontext() as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=environment(var_dir, PORT=str(port), **variables),
+            stderr=stderr,
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:

@@ -12,10 +12,13 @@ __all__ = ["serve"]
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an application on a free port; yield its base URL."""
+async def serve(app: ASGIApp, *, graceful_sec: int = 5) -> AsyncIterator[str]:
+    """Serve an application on a free port; yield its base URL.
+
+    What is open `graceful_sec` after the end of the block is cut off.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=graceful_sec)
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

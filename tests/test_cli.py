@@ -1,6 +1,5 @@
 """The command line, as its users run it."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -93,16 +92,6 @@ def test_what_cannot_work_is_one_plain_sentence(
     assert result.returncode != 0
     assert words in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_port_in_use_is_said_with_a_way_out(var_dir: Path, url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        result = run_app(var_dir, "serve", PORT=str(port), DATABASE_URL=url)
-
-    assert result.returncode == 1
-    assert f"Port {port} on 127.0.0.1 is in use." in result.stderr
-    assert "PORT=" in result.stderr
 
 
 def test_a_knowledge_base_of_another_model_is_refused(

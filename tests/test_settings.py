@@ -83,6 +83,10 @@ def test_secrets_are_not_shown() -> None:
     [
         ("PORT", "eighty", "PORT: "),
         ("DATABASE_URL", "mysql://user:hunter2@host/db", "DATABASE_URL: must start with postgres"),
+        ("DATABASE_URL", "postgres://brag:hunter#2@host/db", "DATABASE_URL: has no valid port"),
+        ("DATABASE_URL", "postgres://brag:hunter2@host:x/db", "DATABASE_URL: has no valid port"),
+        ("SENTRY_DSN", "sentry.example/hunter2", "SENTRY_DSN: must look like https://"),
+        ("SENTRY_DSN", "https://hunter2@sentry.example", "SENTRY_DSN: must look like https://"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL: must be one of"),
         ("ENVIRONMENT", "staging", "ENVIRONMENT: "),
         ("GENERATION_TIMEOUT_SEC", "0", "GENERATION_TIMEOUT_SEC: "),

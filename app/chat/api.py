@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.chat.dependencies import ChatServiceDep
 from app.chat.history import list_messages
 from app.chat.models import Answer, AnswerWithSources, MessageRequest, StoredMessage
-from app.chat.streaming import EventStream
+from app.chat.streaming import EventStream, while_reader_waits
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
 
@@ -42,11 +42,11 @@ async def completion(request: MessageRequest, chat: ChatServiceDep) -> Answer:
 
 @router.post("/completion-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
 async def completion_stream(
-    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep
+    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
 ) -> EventStream:
     """The same as a stream of server-sent events."""
     return EventStream(
-        await chat.stream_completion(request),
+        await while_reader_waits(connection, chat.stream_completion(request)),
         keepalive_sec=settings.keepalive_sec,
         limit_sec=settings.stream_limit_sec,
     )
@@ -60,11 +60,11 @@ async def qa_create(request: MessageRequest, chat: ChatServiceDep) -> AnswerWith
 
 @router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
 async def qa_stream(
-    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep
+    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
 ) -> EventStream:
     """The same as a stream of server-sent events."""
     return EventStream(
-        await chat.stream_answer(request),
+        await while_reader_waits(connection, chat.stream_answer(request)),
         keepalive_sec=settings.keepalive_sec,
         limit_sec=settings.stream_limit_sec,
     )

@@ -1,8 +1,7 @@
 """Stored messages, newest first, in pages."""
 
 import base64
-import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,8 +48,9 @@ def _encode(message: StoredMessage) -> str:
 def _decode(cursor: str) -> tuple[datetime, UUID]:
     try:
         time, message_id = base64.urlsafe_b64decode(cursor).decode().rsplit(" ", 1)
-        return datetime.fromisoformat(time), UUID(message_id)
-    except (binascii.Error, ValueError):
+        # In UTC: PostgreSQL doesn't know every offset that Python does.
+        return datetime.fromisoformat(time).astimezone(UTC), UUID(message_id)
+    except (ValueError, OverflowError):
         raise InvalidRequest(
             "cursor: use the one from the Link header of the page before"
         ) from None

@@ -79,6 +79,14 @@ class ChatService:
         self._models = models
         self._top_k = top_k
         self._max_message_characters = max_message_characters
+        self._open_streams = 0
+        self._no_open_stream = asyncio.Event()
+
+    async def aclose(self) -> None:
+        """Wait until the answers of streams that were cut off are stored."""
+        with anyio.move_on_after(SAVING_SEC):
+            if self._open_streams:
+                await self._no_open_stream.wait()
 
     async def complete(self, request: MessageRequest) -> Answer:
         """Pass the message to the language model as it is."""
@@ -159,7 +167,10 @@ class ChatService:
         if prepared.messages is None:
             return self._nothing_found_events(prepared)
         upstream = await self._llm.stream(prepared.messages, prepared.model)
-        return self._events(prepared, upstream)
+        events = self._events(prepared, upstream)
+        # A generator that has not begun would not close the upstream call when it is closed.
+        await anext(events)
+        return events
 
     async def _nothing_found_events(self, prepared: Prepared) -> AsyncGenerator[bytes]:
         draft = _nothing_found(prepared.model)
@@ -168,13 +179,17 @@ class ChatService:
         yield await self._last_event(prepared, draft)
 
     async def _events(self, prepared: Prepared, upstream: AnswerStream) -> AsyncGenerator[bytes]:
-        """Yield the answer's events; keep what there is of it, however the stream ends."""
+        """Yield `b""`, then the answer's events; keep what there is, however the stream ends."""
         answer_id = uuid4()
         pieces: list[str] = []
         finish_reason = None
         status = MessageStatus.CANCELLED
         last_event = b""
+        saved_event = event("error", error_response(PostProcessingFailed()).error)
+        self._open_streams += 1
+        self._no_open_stream.clear()
         try:
+            yield b""
             if prepared.sources is not None:
                 yield sources_event(prepared.sources)
             async for delta in upstream:
@@ -201,6 +216,9 @@ class ChatService:
                     upstream.usage,
                 )
                 saved_event = await self._last_event(prepared, draft)
+            self._open_streams -= 1
+            if not self._open_streams:
+                self._no_open_stream.set()
         if final := last_event or saved_event:
             yield final
 
@@ -286,8 +304,7 @@ def _insert_answer(queries: Queries, prepared: Prepared, draft: Draft) -> dateti
         question_id=prepared.question_id,
         status=draft.status.value,
         model=draft.model,
-        # PostgreSQL stores no NUL and no lone surrogate; an upstream may send either.
-        message=draft.text.replace("\0", "").encode("utf-8", "replace").decode(),
+        message=draft.text,
         finish_reason=draft.finish_reason,
         prompt_tokens=draft.usage.prompt_tokens,
         completion_tokens=draft.usage.completion_tokens,

@@ -2,18 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from typing import Any, TypeVar
 
 import anyio
+from fastapi import Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, TypeAdapter
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
+from app.chat.exceptions import ReaderLeft, ServerStopping
 from app.chat.models import SourceText
+from app.core.handlers import error_response
 
-__all__ = ["EventStream", "event", "sources_event"]
+__all__ = ["EventStream", "event", "sources_event", "while_reader_waits"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +26,7 @@ CLOSING_SEC = 10
 BUFFERED_EVENTS = 64
 END = b""
 _sources = TypeAdapter(list[SourceText])
+T = TypeVar("T")
 
 
 def event(name: str, data: BaseModel) -> bytes:
@@ -34,12 +39,36 @@ def sources_event(sources: list[SourceText]) -> bytes:
     return format_sse_event(event="sources", data_str=_sources.dump_json(sources).decode())
 
 
+async def while_reader_waits(request: Request, opening: Coroutine[Any, Any, T]) -> T:
+    """Await what opens a stream; cancel it when the reader leaves before there is a response.
+
+    Raises:
+        ReaderLeft: the reader has left.
+    """
+    work = asyncio.create_task(opening)
+    leaving = asyncio.create_task(_reader_leaves(request))
+    try:
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ReaderLeft
+        return work.result()
+    finally:
+        work.cancel()
+        leaving.cancel()
+        await asyncio.wait({work, leaving})
+
+
+async def _reader_leaves(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 class EventStream(StreamingResponse):
     """Sends encoded events as they come, and keep-alive comments while none comes.
 
     When the reader leaves, `events` is closed at once, so that whatever it holds (an
     upstream call) ends too. A reader that stays but stops reading is cut off after
-    `limit_sec`.
+    `limit_sec`. When the server stops, the stream ends with an `error` event.
     """
 
     media_type = "text/event-stream"
@@ -60,21 +89,39 @@ class EventStream(StreamingResponse):
         # nginx and its kin buffer responses unless told not to.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         self._generator = self._body()
+        self._begun = False
         super().__init__(self._generator, status_code, headers=headers)
 
-    async def stream_response(self, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events, then make sure that their source has ended."""
+        stopping = False
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            # Only a server that stops cancels a response, and only a begun one can go on.
+            stopping = self._begun
+            if not stopping:
+                raise
+        finally:
+            # A generator that is abandoned at a `yield` ends when it is collected; that's too late.
+            with anyio.move_on_after(CLOSING_SEC, shield=True):
+                await self._generator.aclose()
+                # The one above has closed it, unless the reader left before it began.
+                await self._events.aclose()
+                if stopping:
+                    last = event("error", error_response(ServerStopping()).error)
+                    await send({"type": "http.response.body", "body": last})
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the events within the time limit."""
         try:
             async with asyncio.timeout(self._limit_sec):
                 await super().stream_response(send)
         except TimeoutError:
             logger.warning("stream cut off: its reader stopped reading")
-        finally:
-            # A generator that is abandoned at a `yield` ends when it is collected; that's too late.
-            with anyio.move_on_after(CLOSING_SEC, shield=True):
-                await self._generator.aclose()
 
     async def _body(self) -> AsyncGenerator[bytes]:
+        self._begun = True
         # The events come through a task of their own: waiting for the next one can then be
         # interrupted by the keep-alive without cancelling whatever produces it.
         pump = asyncio.create_task(self._pump())

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Engine
 from app.core.exceptions import DatabaseUnavailable
 from settings import ROOT
 
-__all__ = ["Database", "Listener", "Queries"]
+__all__ = ["Database", "Listener", "Queries", "StatementFailed"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,18 @@ T = TypeVar("T")
 Queries = Any
 
 
+class StatementFailed(Exception):
+    """PostgreSQL refused a statement: a mistake of ours.
+
+    Says which kind of refusal, by SQLSTATE. What PostgreSQL itself says about it quotes
+    values, and those are people's texts, which belong in no log.
+    """
+
+    def __init__(self, error: exc.DBAPIError) -> None:
+        cause = error.orig or error
+        super().__init__(f"{type(cause).__name__}, SQLSTATE {getattr(cause, 'pgcode', None)}")
+
+
 class Database:
     """A pool of connections and the compiled statements of `db/queries`."""
 
@@ -64,6 +76,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: PostgreSQL can't be reached or gave up on the statement.
+            StatementFailed: PostgreSQL refused a statement.
         """
         call = functools.partial(self.run_sync, fn, *args, **kwargs)
         return await to_thread.run_sync(call, limiter=self._limiter)
@@ -152,6 +165,8 @@ def _create_engine(url: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SEC,
+        # They would stand in error messages, and so in logs.
+        hide_parameters=True,
         connect_args=CONNECT_ARGS | {"options": f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s"},
     )
     event.listen(engine, "checkout", _replace_if_closed)
@@ -187,10 +202,10 @@ def _translated_errors() -> Iterator[None]:
         _log_unavailable(getattr(error, "orig", None) or error)
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        _log_unavailable(error.orig or error)
-        raise DatabaseUnavailable from error
+        if error.connection_invalidated:
+            _log_unavailable(error.orig or error)
+            raise DatabaseUnavailable from error
+        raise StatementFailed(error).with_traceback(error.__traceback__) from None
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         _log_unavailable(error)
         raise DatabaseUnavailable from error

@@ -87,9 +87,12 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-    # Starlette raises it again after this, so the server logs it and Sentry sees it.
+    # Starlette raises it again after this, so the server logs it and Sentry sees it. The server
+    # then closes the connection, and the client should know.
     body = _body(AppError.code, "Something went wrong on our side.", {})
-    headers = {"x-request-id": current} if (current := request_id.get()) else None
+    headers = {"connection": "close"}
+    if (current := request_id.get()) is not None:
+        headers["x-request-id"] = current
     return JSONResponse(body.model_dump(mode="json"), 500, headers=headers)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ UNREACHABLE = "The language model's server can't be reached. Check OPENAI_BASE_U
 CUT_OFF = "The language model's server closed the connection before the answer was complete."
 NOT_A_COMPLETION = "The language model's server sent something that is not a chat completion."
 EMPTY = "The language model sent an empty answer."
+# Seconds or a date; what else an upstream may say there is not passed on.
+RETRY_AFTER = re.compile(r"[0-9]{1,9}|\w{3}, [\w :]{1,30}", re.ASCII)
+# What a column of PostgreSQL's type integer holds.
+MAX_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,46 +146,67 @@ class AnswerStream:
             finished = finished or delta.finish_reason is not None
             yield delta
         if not finished:
-            raise UpstreamFailed(details={"reason": CUT_OFF})
+            raise _failed(NOT_A_COMPLETION if empty else CUT_OFF)
         if empty:
-            raise UpstreamFailed(details={"reason": EMPTY})
+            raise _failed(EMPTY)
 
     async def close(self) -> None:
         """End the upstream call, wherever it is."""
         await self._chunks.close()
 
     def _read(self, chunk: ChatCompletionChunk) -> Delta | None:
-        # The client doesn't validate: an upstream that lies yields attributes of any type.
-        self.model = chunk.model or self.model
+        self.model = _text(chunk.model) or self.model
         if chunk.usage is not None:
-            self.usage = _usage(chunk)
+            self.usage = _usage(chunk.usage)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
-        content = choice.delta.content or ""
-        if not isinstance(content, str):
-            raise TypeError("content is not text")
-        if not content and choice.finish_reason is None:
+        content = _text(choice.delta.content)
+        finish_reason = _text(choice.finish_reason) or None
+        if not content and finish_reason is None:
             return None
-        return Delta(content, choice.finish_reason)
+        return Delta(content, finish_reason)
 
 
 def _completion(response: ChatCompletion, model: str) -> Completion:
     if not response.choices:
-        raise UpstreamFailed(details={"reason": NOT_A_COMPLETION})
+        raise _failed(NOT_A_COMPLETION)
     choice = response.choices[0]
-    text = choice.message.content
+    text = _text(choice.message.content)
     if not text:
-        raise UpstreamFailed(details={"reason": EMPTY})
-    if not isinstance(text, str):
-        raise TypeError("content is not text")
-    return Completion(text, response.model or model, choice.finish_reason, _usage(response))
+        raise _failed(EMPTY)
+    return Completion(
+        text,
+        _text(response.model) or model,
+        _text(choice.finish_reason) or None,
+        _usage(response.usage),
+    )
 
 
-def _usage(response: ChatCompletion | ChatCompletionChunk) -> Usage:
-    if response.usage is None:
-        return Usage()
-    return Usage(response.usage.prompt_tokens, response.usage.completion_tokens)
+# The client doesn't validate: an upstream that lies yields attributes of any type.
+
+
+def _text(value: object) -> str:
+    """Return text that JSON and PostgreSQL can hold: no NUL, no half of a surrogate pair."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _usage(value: object) -> Usage:
+    return Usage(
+        _tokens(getattr(value, "prompt_tokens", None)),
+        _tokens(getattr(value, "completion_tokens", None)),
+    )
+
+
+def _tokens(value: object) -> int | None:
+    # A bool is an int, but no number to PostgreSQL.
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MAX_TOKENS else None
 
 
 @contextmanager
@@ -205,12 +231,13 @@ def _refused(error: openai.APIStatusError) -> UpstreamFailed:
     status = error.status_code
     reason = REASONS.get(status, f"The language model's server answered with HTTP {status}.")
     details: dict[str, Any] = {"reason": reason, "upstream_status": status}
-    retry_after = error.response.headers.get("retry-after")
-    headers = {"Retry-After": retry_after} if retry_after and retry_after.isascii() else {}
+    retry_after = error.response.headers.get("retry-after", "")
+    headers = {"Retry-After": retry_after} if RETRY_AFTER.fullmatch(retry_after) else {}
     logger.warning("language model refused", extra={"upstream_status": status})
     return UpstreamFailed(details=details, headers=headers)
 
 
-def _failed(reason: str, error: Exception) -> UpstreamFailed:
-    logger.warning("language model failed", extra={"error": type(error).__name__})
+def _failed(reason: str, error: Exception | None = None) -> UpstreamFailed:
+    cause = type(error).__name__ if error else None
+    logger.warning("language model failed", extra={"reason": reason, "error": cause})
     return UpstreamFailed(details={"reason": reason})

@@ -22,6 +22,8 @@ QUIET = {"httpx": "WARNING", "httpx2": "WARNING", "openai": "INFO", "fastembed":
 def configure_logs(*, level: str, as_json: bool) -> None:
     """Send every log of the process to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
+    # The loggers in QUIET have levels of their own, which alone would let more through.
+    handler.setLevel(level)
     handler.setFormatter(JSONFormatter() if as_json else TerminalFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # The servers bring handlers of their own; one format is enough.
@@ -51,7 +53,8 @@ class JSONFormatter(logging.Formatter):
         entry |= _extra(record)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        # ASCII, whatever the encoding of standard error and what readers take for a line's end.
+        return json.dumps(entry, default=str)
 
 
 class TerminalFormatter(logging.Formatter):

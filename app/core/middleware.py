@@ -56,6 +56,10 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            # The answer to an unexpected error is sent further out.
+            status = status or 500
+            raise
         finally:
             elapsed = round((time.perf_counter() - started) * 1000, 1)
             logger.info(

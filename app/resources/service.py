@@ -32,6 +32,8 @@ __all__ = ["Resources", "open_resources"]
 
 QDRANT_TIMEOUT_SEC = 10
 UPSTREAM_CONNECT_SEC = 10
+# What the language model's server asks to wait longer for is left to the caller.
+RETRY_WITHIN_SEC = 3
 # The pool looks at every idle connection for every call, so a hundred of them cost milliseconds.
 UPSTREAM_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=20)
 
@@ -104,6 +106,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             top_k=settings.retrieval_top_k,
             max_message_characters=settings.max_message_characters,
         )
+        stack.push_async_callback(chat.aclose)
         yield Resources(settings, database, index, follower, embedder, retriever, chat)
 
 
@@ -140,7 +143,11 @@ async def _openai_client(settings: Settings, embedder: Embedder) -> AsyncIterato
             # Servers of one's own often want no key; the client insists on one.
             api_key=key.get_secret_value() if key else "none",
             base_url=settings.openai_base_url,
-            http_client=DefaultAsyncHttpxClient(timeout=timeout, limits=UPSTREAM_LIMITS),
+            http_client=DefaultAsyncHttpxClient(
+                timeout=timeout,
+                limits=UPSTREAM_LIMITS,
+                event_hooks={"response": [_retry_only_soon]},
+            ),
         )
     else:
         transport = StreamingASGITransport(create_offline_model(embedder.similarities))
@@ -154,3 +161,11 @@ async def _openai_client(settings: Settings, embedder: Embedder) -> AsyncIterato
         )
     async with client:
         yield client
+
+
+async def _retry_only_soon(response: httpx2.Response) -> None:
+    """Keep the client from waiting for minutes, silently, because of a `Retry-After`."""
+    retry_after = response.headers.get("retry-after")
+    if retry_after and not (retry_after.isdecimal() and int(retry_after) <= RETRY_WITHIN_SEC):
+        # openai's own header for it
+        response.headers["x-should-retry"] = "false"

@@ -1,5 +1,8 @@
 """GET /v1/messages: questions and answers, newest first."""
 
+import base64
+from uuid import uuid4
+
 import httpx2
 
 from tests.conftest import Ingest
@@ -81,11 +84,18 @@ async def test_pages_follow_each_other_without_a_gap_or_a_repeat(
 
 
 async def test_a_cursor_of_somebody_else_is_refused(api: httpx2.AsyncClient) -> None:
-    for cursor in ("nonsense", "AAAA", "ÿ"):
+    too_early = base64.urlsafe_b64encode(f"0001-01-01T00:00:00+14:00 {uuid4()}".encode()).decode()
+    for cursor in ("nonsense", "AAAA", "ÿ", too_early):
         response = await api.get("/v1/messages", params={"cursor": cursor})
 
         assert response.status_code == 422
         assert "Link header" in response.json()["detail"]
+
+
+async def test_a_cursor_may_name_any_time_zone(api: httpx2.AsyncClient) -> None:
+    cursor = base64.urlsafe_b64encode(f"2026-01-01T00:00:00+23:59 {uuid4()}".encode()).decode()
+
+    assert (await api.get("/v1/messages", params={"cursor": cursor})).json() == []
 
 
 async def test_the_limit_is_between_1_and_200(api: httpx2.AsyncClient) -> None:

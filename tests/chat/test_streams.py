@@ -1,16 +1,25 @@
 """POST /v1/completion-stream and /v1/qa-stream: server-sent events."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
 from starlette.responses import Response
+from starlette.types import Message
 
+from app.chat.models import MessageRequest
+from app.chat.streaming import EventStream
+from app.main import create_app
+from app.resources.service import open_resources
 from settings import Settings
 from tests.conftest import Ingest
-from tests.support import eventually, open_client, parse_events, read_events
+from tests.serving import serve
+from tests.support import eventually, execute, fetch, open_client, parse_events, read_events
 from tests.upstream import MODEL, Upstream, chunk, sse
 
+ANSWERS = "SELECT message, status FROM message WHERE role = 'assistant'"
 NOTHING_FOUND = "No documents found in context. Please try again with a different query."
 
 
@@ -133,6 +142,136 @@ async def test_when_the_reader_leaves_before_the_first_piece_the_upstream_call_e
 
     async with asyncio.timeout(1):
         await upstream.stream_ended.wait()
+
+
+async def test_when_the_reader_leaves_before_the_upstream_answers_the_call_ends(
+    settings: Settings, database_url: str
+) -> None:
+    called, ended = asyncio.Event(), asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        called.set()
+        while await reader.read(65_536):
+            pass
+        ended.set()
+        writer.close()
+
+    upstream = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    host, port = upstream.sockets[0].getsockname()
+    settings = settings.model_copy(update={"openai_base_url": f"http://{host}:{port}/v1"})
+    async with upstream, open_client(settings) as client:
+        asking = asyncio.create_task(client.post("/v1/completion-stream", json={"message": "Hi"}))
+        await called.wait()
+        asking.cancel()
+
+        async with asyncio.timeout(1):
+            await ended.wait()
+
+    assert fetch(database_url, "SELECT message FROM message") == [("Hi",)]
+
+
+async def test_when_the_reader_has_left_before_the_first_event_the_source_is_closed() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncGenerator[bytes]:
+        try:
+            yield b""
+            yield b"never wanted"
+        finally:
+            closed.set()
+
+    async def left() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        await asyncio.Event().wait()
+
+    events = source()
+    await anext(events)
+    stream = EventStream(events, keepalive_sec=1, limit_sec=1)
+    await stream({"type": "http"}, left, send)
+
+    assert closed.is_set()
+
+
+async def test_a_reader_that_stops_reading_is_cut_off_and_the_upstream_call_ends(
+    upstream_settings: Settings, upstream: Upstream, database_url: str
+) -> None:
+    async def flood(_: dict[str, Any]) -> Response:
+        return upstream.streams([sse(chunk("x" * 50_000))] * 1_000)
+
+    upstream.behave = flood
+    settings = upstream_settings.model_copy(update={"generation_timeout_sec": 0.5})
+
+    async with open_client(settings) as client:
+        address = (client.base_url.host, client.base_url.port)
+        reader, writer = await asyncio.open_connection(*address)
+        body = b'{"message": "Hi"}'
+        writer.write(
+            b"POST /v1/completion-stream HTTP/1.1\r\nhost: x\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        await asyncio.wait_for(upstream.stream_ended.wait(), 10)
+
+        async def kept() -> bool:
+            return [status for _, status in fetch(database_url, ANSWERS)] == ["cancelled"]
+
+        await eventually(kept)
+        writer.transport.abort()
+
+
+async def test_when_the_server_stops_the_reader_is_told_and_the_part_is_kept(
+    upstream_settings: Settings, upstream: Upstream, database_url: str
+) -> None:
+    upstream.behave = upstream.says(sse(chunk("Half an")), then_hang=True)
+
+    async with AsyncExitStack() as stack:
+        server = AsyncExitStack()
+        url = await server.enter_async_context(serve(create_app(upstream_settings), graceful_sec=0))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=url, trust_env=False))
+        response = await stack.enter_async_context(
+            client.stream("POST", "/v1/completion-stream", json={"message": "Hi"})
+        )
+        parts = response.aiter_text()
+        received = await anext(parts)
+        await server.aclose()
+        received += "".join([part async for part in parts])
+
+    assert [event.name for event in parse_events(received)] == ["message", "error"]
+    assert parse_events(received)[-1].data["code"] == "server_stopping"
+    assert fetch(database_url, ANSWERS) == [("Half an", "cancelled")]
+
+
+async def test_the_database_is_not_closed_before_open_streams_are_stored(
+    upstream_settings: Settings, upstream: Upstream, database_url: str
+) -> None:
+    upstream.behave = upstream.says(sse(chunk("Half an")), then_hang=True)
+
+    stack = AsyncExitStack()
+    resources = await stack.enter_async_context(open_resources(upstream_settings))
+    events = await resources.chat.stream_completion(MessageRequest(message="Hi"))
+    await anext(events)
+    closing = asyncio.create_task(stack.aclose())
+    done, _ = await asyncio.wait({closing}, timeout=1)
+    assert not done
+    await events.aclose()
+    await closing
+
+    assert fetch(database_url, ANSWERS) == [("Half an", "cancelled")]
+
+
+async def test_an_answer_that_cannot_be_stored_ends_with_an_error_event(
+    upstream_api: httpx2.AsyncClient, database_url: str
+) -> None:
+    execute(database_url, "ALTER TABLE message ADD CHECK (role = 'user')")
+
+    *messages, error = await read_events(upstream_api, "/v1/completion-stream", "Hi")
+
+    assert {event.name for event in messages} == {"message"}
+    assert error.name == "error"
+    assert error.data["message"] == "Post processing failed"
 
 
 async def test_two_hundred_streams_at_once_arrive_whole_and_unmixed(

@@ -1,5 +1,6 @@
 """A language model that refuses, fails, lies or doesn't answer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -52,6 +53,31 @@ async def test_a_rate_limit_passes_on_when_to_try_again(
     assert response.headers["retry-after"] == "7"
 
 
+@pytest.mark.parametrize("retry_after", ["60", "Fri, 20 Nov 2026 13:00:00 GMT"])
+async def test_a_long_rate_limit_is_left_to_the_caller(
+    upstream_api: httpx2.AsyncClient, upstream: Upstream, retry_after: str
+) -> None:
+    upstream.behave = upstream.refuses(429, {"retry-after": retry_after})
+
+    response = await complete(upstream_api)
+
+    assert_failed(response, 502, "OpenAI call failed", "rate")
+    assert response.headers["retry-after"] == retry_after
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("retry_after", ["soon", "-1", '7"; evil', "x" * 2000, "\u00e9"])
+async def test_a_retry_after_that_is_none_is_not_passed_on(
+    upstream_api: httpx2.AsyncClient, upstream: Upstream, retry_after: str
+) -> None:
+    upstream.behave = upstream.refuses(429, {"retry-after": retry_after})
+
+    response = await complete(upstream_api)
+
+    assert_failed(response, 502, "OpenAI call failed", "rate")
+    assert "retry-after" not in response.headers
+
+
 async def test_a_short_rate_limit_is_waited_out(
     upstream_api: httpx2.AsyncClient, upstream: Upstream
 ) -> None:
@@ -99,6 +125,10 @@ async def test_an_upstream_that_never_answers_is_a_504(
         completion("x") | {"choices": []},
         completion("x") | {"choices": "many"},
         completion("x") | {"choices": [{"message": 5}]},
+        completion("x") | {"choices": [{"message": {"content": ["x"]}}]},
+        completion("x") | {"choices": [{"message": {"content": "x"}, "finish_reason": 5}]},
+        completion("x") | {"model": {"name": "x"}},
+        completion("\0"),
         [],
         5,
         completion(None),
@@ -153,6 +183,8 @@ async def test_a_stream_that_is_cut_off_ends_with_an_error_event(
         'data: {"choices": 5}\n\n',
         'data: {"choices": [{"delta": 5}]}\n\n',
         'data: {"choices": [{"delta": {"content": 5}}]}\n\n',
+        'data: {"choices": [{"delta": {"content": "x"}, "finish_reason": {}}]}\n\n',
+        'data: {"choices": [{"delta": {"content": "x"}}], "model": 5}\n\n',
         "data: []\n\n",
     ],
 )
@@ -162,10 +194,12 @@ async def test_a_stream_of_something_else_ends_with_an_error_event(
     upstream.behave = upstream.says(sse(chunk("Half an")), line)
 
     *_, error = await stream(upstream_api)
+    [answer, _] = (await upstream_api.get("/v1/messages")).json()
 
     assert error.name == "error"
     assert error.data["message"] == "OpenAI call failed"
     assert error.data["request_id"]
+    assert (answer["message"], answer["status"]) == ("Half an", "failed")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +219,61 @@ async def test_a_stream_without_content_ends_with_an_error_event(
 
     assert error.name == "error"
     assert error.data["message"] == "OpenAI call failed"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    ["many", 5, [], {}, {"prompt_tokens": "11", "completion_tokens": True}]
+    + [{"prompt_tokens": number, "completion_tokens": 1.5} for number in (-1, 2**31, 10**30)],
+)
+async def test_a_usage_that_is_none_is_not_stated(
+    upstream_api: httpx2.AsyncClient, upstream: Upstream, usage: object
+) -> None:
+    unknown = {"prompt_tokens": None, "completion_tokens": None}
+
+    upstream.behave = upstream.sends(completion("Yes") | {"usage": usage})
+    answer = (await complete(upstream_api)).json()
+    upstream.behave = upstream.says(sse(chunk("Yes", finish_reason="stop") | {"usage": usage}))
+    *_, done = await stream(upstream_api)
+
+    assert (answer["message"], answer["usage"]) == ("Yes", unknown)
+    assert (done.name, done.data["usage"]) == ("done", unknown)
+
+
+async def test_what_no_text_can_hold_is_taken_out_of_answers(
+    upstream_api: httpx2.AsyncClient, upstream: Upstream
+) -> None:
+    upstream.behave = upstream.sends(completion("one\0 \ud83dtwo"))
+    answer = (await complete(upstream_api)).json()
+    upstream.behave = upstream.answers("one\0 \ud83d", "two")
+    *messages, done = await stream(upstream_api)
+    stored = (await upstream_api.get("/v1/messages")).json()
+
+    assert answer["message"] == "one ?two"
+    assert done.name == "done"
+    assert "".join(event.data["content"] for event in messages) == "one ?two"
+    assert [message["message"] for message in stored] == ["one ?two", "Hi"] * 2
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda: Response("<html>Please log in</html>", media_type="text/html"),
+        lambda: Response("", 204),
+        lambda: Response("", 302, headers={"location": "/login"}),
+    ],
+)
+async def test_another_kind_of_server_is_a_failure_that_says_so(
+    upstream_api: httpx2.AsyncClient, upstream: Upstream, response: Callable[[], Response]
+) -> None:
+    async def behave(_: dict[str, Any]) -> Response:
+        return response()
+
+    upstream.behave = behave
+
+    assert_failed(await complete(upstream_api), 502, "OpenAI call failed", "language model")
+    streamed = await upstream_api.post("/v1/completion-stream", json={"message": "Hi"})
+    assert "OpenAI call failed" in streamed.text
 
 
 async def test_the_next_question_works_after_every_failure(

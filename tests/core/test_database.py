@@ -39,9 +39,11 @@ async def test_more_callers_than_connections_wait_their_turn(database: Database)
 
 async def test_a_lost_connection_is_replaced(database: Database, database_url: str) -> None:
     await database.run(lambda queries: queries.ping())
+    # The second argument: wait until the other end is really gone.
     execute(
         database_url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'brag'",
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE application_name = 'brag' AND datname = current_database()",
     )
 
     assert await database.run(lambda queries: queries.ping()) == 1

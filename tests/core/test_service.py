@@ -1,6 +1,9 @@
 """Health, readiness, request ids and unexpected errors."""
 
+import logging
+
 import httpx2
+import pytest
 
 import app
 from settings import Settings
@@ -52,6 +55,30 @@ async def test_an_unexpected_error_shows_no_internals(
     assert response.status_code == 500
     assert response.json()["detail"] == "Something went wrong on our side."
     assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_an_unexpected_error_is_logged_as_the_500_that_it_is(
+    settings: Settings, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_client(settings) as client:
+        # Serving has replaced the handlers, pytest's included.
+        logging.getLogger().addHandler(caplog.handler)
+        execute(database_url, "DROP TABLE message")
+        await client.post("/v1/completion", json={"message": "Hi"})
+
+    [record] = [record for record in caplog.records if record.name == "app.requests"]
+    assert vars(record)["status"] == 500
+
+
+async def test_the_connection_is_usable_or_closed_as_said_after_an_unexpected_error(
+    settings: Settings, database_url: str
+) -> None:
+    async with open_client(settings) as client:
+        execute(database_url, "DROP TABLE message")
+        for _ in range(5):
+            response = await client.post("/v1/completion", json={"message": "Hi"})
+            assert response.status_code == 500
+            assert response.headers["connection"] == "close"
 
 
 async def test_the_api_description_has_examples_and_every_error(api: httpx2.AsyncClient) -> None:
