@@ -39,7 +39,11 @@ def ingest(
 ) -> None:
     """Make the knowledge base mirror a folder: new and changed files in, vanished ones out."""
     settings = _settings()
-    asyncio.run(_ingest(settings, path, if_empty=if_empty))
+    try:
+        asyncio.run(_ingest(settings, path, if_empty=if_empty))
+    except KeyboardInterrupt:
+        print("Interrupted. What was stored stays; run it again to go on.", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 async def _ingest(settings: Settings, path: Path, *, if_empty: bool) -> None:

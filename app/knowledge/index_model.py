@@ -12,7 +12,8 @@ def register_model(queries: Queries, model: str, dimensions: int) -> None:
     Raises:
         StartupError: it has another one.
     """
-    _require_same(queries.register_model(model=model, dimensions=dimensions)["model"], model)
+    queries.register_model(model=model, dimensions=dimensions)
+    require_model_of_index(queries, model)
 
 
 def require_model_of_index(queries: Queries, model: str) -> None:
@@ -21,15 +22,10 @@ def require_model_of_index(queries: Queries, model: str) -> None:
     Raises:
         StartupError: the knowledge base was embedded with another model.
     """
-    registered = queries.find_model()
-    if registered is not None:
-        _require_same(registered["model"], model)
-
-
-def _require_same(registered: str, configured: str) -> None:
-    if registered != configured:
+    row = queries.find_model()
+    if row is not None and (registered := row["model"]) != model:
         raise StartupError(
             f"The knowledge base was embedded with {registered}, but EMBEDDING_MODEL is "
-            f"{configured}. Set EMBEDDING_MODEL={registered}, or use an empty database "
+            f"{model}. Set EMBEDDING_MODEL={registered}, or use an empty database "
             "(another DATABASE_URL or VAR_DIR) and ingest again."
         )

@@ -7,13 +7,14 @@ is left alone, and a text that has a vector is not embedded again.
 
 import asyncio
 import base64
+import functools
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID, uuid5
 
 from anyio import to_thread
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["IngestionReport", "Progress", "ingest_folder"]
 
-# How a text becomes chunks. Change the first part whenever chunking changes, so that stored
-# documents are cut again.
+# How a file becomes text and chunks. Change the first part whenever reading or chunking changes,
+# so that stored documents are cut again.
 RECIPE = f"1:{MAX_CHARACTERS}"
-BATCH_CHUNKS = 512
+# About so many chunks are a transaction, so many texts a call of the model, so many rows a
+# statement: the bar moves every few seconds, and a big document needs no big statement.
+BATCH_SIZE = 256
 MARKDOWN = (".md", ".mdx")
 FLOAT32_BYTES = 4
+
+T = TypeVar("T")
 
 
 class Progress(Protocol):
@@ -44,7 +49,7 @@ class Progress(Protocol):
         """The number of files is known."""
 
     def advance(self, files: int, passages: int) -> None:
-        """That many more files are done, with that many passages."""
+        """That many more files are done, and that many more passages, be it of files to come."""
 
 
 @dataclass(slots=True)
@@ -89,7 +94,7 @@ async def ingest_folder(
 ) -> IngestionReport:
     """Make the knowledge base mirror a folder: new and changed files in, vanished files out.
 
-    The model is loaded only when there is something to embed.
+    The model is loaded once, and only when there is something to embed.
 
     Raises:
         FolderError: the folder can't be read.
@@ -99,13 +104,15 @@ async def ingest_folder(
     root, files, skipped = await to_thread.run_sync(_list, root, max_bytes)
     progress.start(len(files))
     source_id, versions = await database.run(_open_source, str(root), model)
-    run = _Run(
-        database, load_embedder, model, source_id, IngestionReport(skipped=skipped), progress
-    )
-    await run.store(_changed(files, root, source_id, versions, run.report, progress))
-    vanished = _vanished(versions.keys(), files, run.report.skipped)
-    run.report.removed = await database.run(_remove, source_id, vanished)
-    return run.report
+    report = IngestionReport(skipped=skipped)
+    run = _Run(database, functools.cache(load_embedder), model, source_id, report, progress)
+    await run.store(_changed(files, root, source_id, versions, report, progress))
+    for paths in _parts(_vanished(versions.keys(), files, report.skipped)):
+        report.removed += await database.run(_remove, source_id, paths)
+    # It looks at every vector, so not when there can't be anything to remove.
+    if versions and (report.stored or report.removed):
+        await database.run(_prune)
+    return report
 
 
 def _list(root: Path, max_bytes: int) -> tuple[Path, list[FoundFile], list[Skipped]]:
@@ -138,18 +145,16 @@ class _Run:
                 await storing
 
     async def _embed(self, texts: dict[str, str], wanted: Iterable[str]) -> dict[str, bytes]:
-        hashes = sorted(wanted)
         vectors: dict[str, bytes] = {}
-        for start in range(0, len(hashes), BATCH_CHUNKS):
-            part = hashes[start : start + BATCH_CHUNKS]
+        for part in _parts(sorted(wanted)):
             matrix = await to_thread.run_sync(self._embed_texts, [texts[h] for h in part])
             vectors |= zip(part, map(_to_bytes, matrix), strict=True)
-        self.report.embedded += len(hashes)
+            self.report.embedded += len(part)
+            self.progress.advance(0, len(part))
         return vectors
 
     def _embed_texts(self, texts: list[str]) -> "Vector":
-        embedder = self.load_embedder()
-        return embedder.embed(texts)
+        return self.load_embedder().embed(texts)
 
     async def _store_batch(self, batch: Sequence[Document], vectors: dict[str, bytes]) -> None:
         # Another run may have removed vectors since we looked, as no longer used.
@@ -158,7 +163,8 @@ class _Run:
         passages = sum(len(document.chunks) for document in batch)
         self.report.stored += len(batch)
         self.report.passages += passages
-        self.progress.advance(len(batch), passages)
+        # Those that were embedded have been counted then.
+        self.progress.advance(len(batch), passages - len(vectors))
 
 
 def _changed(
@@ -236,10 +242,10 @@ def _vanished(
 def _take_batch(documents: Iterator[Document]) -> list[Document]:
     batch: list[Document] = []
     size = 0
-    while size < BATCH_CHUNKS and (document := next(documents, None)) is not None:
+    while size < BATCH_SIZE and (document := next(documents, None)) is not None:
         batch.append(document)
-        # A document without a passage still is a row.
-        size += len(document.chunks) or 1
+        # Much text may be few chunks, or none: blank lines, front matter.
+        size += 1 + max(len(document.chunks), len(document.row["text"]) // MAX_CHARACTERS)
     return batch
 
 
@@ -279,27 +285,39 @@ def _store(
         source_id=source_id, documents=_json([document.row for document in batch])
     )
     queries.delete_other_chunks(
-        document_ids=[document.id for document in batch],
-        chunk_ids=_json([chunk["id"] for chunk in chunks]),
+        document_ids=_array(document.id for document in batch),
+        chunk_ids=_array(chunk["id"] for chunk in chunks),
     )
-    queries.upsert_chunks(chunks=_json(chunks))
-    queries.insert_embeddings(
-        model=model,
-        embeddings=_json(
-            [
-                {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
-                for content_hash, vector in vectors.items()
-            ]
-        ),
-    )
+    for rows in _parts(chunks):
+        queries.upsert_chunks(chunks=_json(rows))
+    # In one order everywhere, so that two runs can't wait for each other.
+    for new in _parts(sorted(vectors.items())):
+        queries.insert_embeddings(model=model, embeddings=_json(list(map(_embedding_row, new))))
     return set()
 
 
-def _remove(queries: Queries, source_id: UUID, paths: list[str]) -> int:
-    removed: int = queries.delete_documents(source_id=source_id, paths=paths) if paths else 0
+def _remove(queries: Queries, source_id: UUID, paths: Sequence[str]) -> int:
+    queries.lock_source(source_id=source_id)
+    removed: int = queries.delete_documents(source_id=source_id, paths=_json(paths))
+    return removed
+
+
+def _prune(queries: Queries) -> None:
+    """Remove the vectors of texts that are nowhere any more.
+
+    A transaction of its own: it waits for all who store, and they may wait for a source's lock.
+    """
     queries.own_embeddings()
     queries.delete_unused_embeddings()
-    return removed
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE))
+
+
+def _embedding_row(item: tuple[str, bytes]) -> dict[str, str]:
+    content_hash, vector = item
+    return {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
 
 
 def _to_bytes(vector: "Vector") -> bytes:
@@ -308,3 +326,8 @@ def _to_bytes(vector: "Vector") -> bytes:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _array(ids: Iterable[object]) -> str:
+    """Return ids as a literal of a PostgreSQL array."""
+    return f"{{{','.join(map(str, ids))}}}"

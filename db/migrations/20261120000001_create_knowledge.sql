@@ -17,7 +17,7 @@ CREATE TABLE document (
     path text NOT NULL,
     title text NOT NULL,
     content_hash bytea NOT NULL CHECK (octet_length(content_hash) = 32),
-    -- How the text was made from the file: a change here means parse and chunk again.
+    -- How the file became text and chunks: with another recipe it is read and cut again.
     recipe text NOT NULL,
     text text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -25,7 +25,7 @@ CREATE TABLE document (
     UNIQUE (source_id, path)
 );
 
--- id is uuid5(document, content hash, occurrence): a chunk's text never changes,
+-- id is uuid5(document, content hash, occurrence): what is embedded of a chunk never changes,
 -- so a point in the index is written once, however often its document is replaced.
 CREATE TABLE chunk (
     id uuid PRIMARY KEY,

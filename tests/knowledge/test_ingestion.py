@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from app.core.database import Database
 from app.core.exceptions import StartupError
+from app.knowledge import ingestion
 from app.knowledge.embedding import Embedder
 from app.knowledge.exceptions import FolderError
 from app.knowledge.ingestion import ingest_folder
@@ -118,6 +120,117 @@ async def test_a_text_that_repeats_within_a_file_keeps_every_place(
     assert starts == sorted(set(starts))
 
 
+async def test_a_heading_that_becomes_text_is_stored_as_text(
+    ingest: Ingest, database_url: str
+) -> None:
+    await ingest({"a.md": "---\ntitle: Backups\n---\nMake one a day."})
+
+    # The characters that are embedded stay the same.
+    report = await ingest({"a.md": "Backups\n\nMake one a day."})
+
+    assert report.embedded == 0
+    chunks = fetch(database_url, "SELECT heading_path, text FROM chunk")
+    assert chunks == [([], "Backups\n\nMake one a day.")]
+    assert_consistent(database_url)
+
+
+async def test_another_way_of_chunking_stores_again_and_embeds_only_other_passages(
+    ingest: Ingest, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest({"a.md": LONG})
+    monkeypatch.setattr(ingestion, "RECIPE", "the next")
+
+    report = await ingest()
+    again = await ingest()
+
+    assert (report.stored, report.embedded) == (1, 0)
+    assert (again.stored, again.unchanged) == (0, 1)
+    assert_consistent(database_url)
+
+
+async def test_any_file_name_can_be_stored_and_removed(ingest: Ingest, database_url: str) -> None:
+    names = ["a\nb.md", 'it\'s "x".md', "100%(s)s %s.md", ":path :id.md", "{a,b}\\.md", "é 😀.md"]
+    await ingest(dict.fromkeys(names, "# A\n\nText.\n"))
+
+    again = await ingest()
+    stored = fetch(database_url, "SELECT path FROM document")
+    removing = await ingest(dict.fromkeys(names))
+
+    assert again.unchanged == len(names)
+    assert sorted(path for (path,) in stored) == sorted(names)
+    assert removing.removed == len(names)
+    assert_consistent(database_url)
+
+
+async def test_a_name_that_differs_only_in_case_is_another_file(
+    ingest: Ingest, database_url: str
+) -> None:
+    await ingest({"readme.md": LONG})
+
+    report = await ingest({"readme.md": None, "README.md": LONG})
+
+    assert (report.stored, report.removed, report.embedded) == (1, 1, 0)
+    assert fetch(database_url, "SELECT path FROM document") == [("README.md",)]
+
+
+async def test_a_document_without_a_passage_is_stored_once(ingest: Ingest) -> None:
+    files: dict[str, str] = {"a.md": "---\ntitle: Nothing else\n---\n"}
+
+    report = await ingest(files)
+    again = await ingest()
+
+    assert (report.stored, report.passages, report.embedded) == (1, 0, 0)
+    assert again.unchanged == 1
+
+
+async def test_a_big_document_shows_its_progress_before_it_is_stored(
+    ingest: Ingest,
+    database: Database,
+    database_url: str,
+    embedder: Embedder,
+    tmp_path: Path,
+) -> None:
+    part = "The number {0} is described here. " * 12
+    await ingest({"small.md": "# Small\n\nText.\n"})
+    (tmp_path / "documents" / "big.md").write_text(
+        "\n\n".join(f"## Part {n}\n\n{part.format(n)}" for n in range(600))
+    )
+    loads: list[None] = []
+
+    class WatchedProgress:
+        files = passages = total = 0
+        before_stored = 0
+
+        def start(self, files: int) -> None:
+            self.total = files
+
+        def advance(self, files: int, passages: int) -> None:
+            self.files += files
+            self.passages += passages
+            if len(fetch(database_url, "SELECT FROM document")) == 1:
+                self.before_stored = self.passages
+
+    def load_embedder() -> Embedder:
+        loads.append(None)
+        return embedder
+
+    progress = WatchedProgress()
+    report = await ingest_folder(
+        database,
+        load_embedder,
+        tmp_path / "documents",
+        model=embedder.model_name,
+        max_bytes=1_000_000,
+        progress=progress,
+    )
+
+    assert progress.before_stored == report.embedded == 600
+    assert (progress.files, progress.total) == (2, 2)
+    assert progress.passages == report.passages == 600
+    assert len(loads) == 1, "the model is loaded once"
+    assert_consistent(database_url)
+
+
 async def test_a_file_that_cannot_be_used_is_reported_and_the_others_go_on(
     ingest: Ingest, database_url: str
 ) -> None:
@@ -207,9 +320,10 @@ async def test_another_model_is_refused_before_anything_is_read(
         )
 
 
-async def test_two_runs_at_once_store_everything_once(ingest: Ingest, database_url: str) -> None:
+async def test_runs_at_once_on_an_empty_database_store_everything_once(
+    ingest: Ingest, database_url: str
+) -> None:
     files = {f"{n}.md": f"# {n}\n\nThe text of file {n}.\n" for n in range(40)}
-    await ingest({"0.md": files["0.md"]})
 
     await asyncio.gather(ingest(files), ingest(), ingest())
     report = await ingest()
@@ -219,31 +333,82 @@ async def test_two_runs_at_once_store_everything_once(ingest: Ingest, database_u
     assert_consistent(database_url)
 
 
-async def test_a_run_that_was_killed_is_finished_by_the_next(
+async def test_a_text_whose_vector_another_run_removed_meanwhile_is_embedded_again(
+    ingest: Ingest, database: Database, database_url: str, embedder: Embedder, tmp_path: Path
+) -> None:
+    shared = "# Shared\n\nIn two folders.\n"
+    await ingest({"a.md": shared})
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.md").write_text(shared)
+    (other / "c.md").write_text("# New\n\nOnly here.\n")
+
+    async def remove() -> None:
+        await ingest({"a.md": None})
+
+    def load_embedder() -> Embedder:
+        # By now the run relies on the shared text's vector, and has stored nothing.
+        asyncio.run(remove())
+        assert fetch(database_url, "SELECT FROM embedding") == []
+        return embedder
+
+    report = await ingest_folder(
+        database,
+        load_embedder,
+        other,
+        model=embedder.model_name,
+        max_bytes=1_000,
+        progress=SilentProgress(),
+    )
+
+    assert report.embedded == 2
+    assert_consistent(database_url)
+
+
+async def test_a_run_that_was_interrupted_or_killed_is_finished_by_the_next(
     ingest: Ingest, settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
     await ingest({"first.md": "# First\n\nText.\n"})
     folder = tmp_path / "documents"
-    for number in range(300):
+    for number in range(400):
         text = " ".join(f"Sentence {n} of file {number} says more." for n in range(60))
         (folder / f"{number}.md").write_text(f"# {number}\n\n{text}\n")
     environment = os.environ | {"DATABASE_URL": database_url, "VAR_DIR": str(settings.var_dir)}
     command = [sys.executable, "-m", "app", "ingest", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
-    async def stored_some() -> bool:
-        return len(fetch(database_url, "SELECT FROM document")) > 1
+    def stored() -> int:
+        return len(fetch(database_url, "SELECT FROM document"))
 
-    await eventually(stored_some, within=60)
-    process.kill()
-    process.wait()
-    some = len(fetch(database_url, "SELECT FROM document"))
-    assert_consistent(database_url)
+    async def stop_halfway(number: signal.Signals) -> tuple[int, bytes]:
+        before = stored()
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+        async def stored_more() -> bool:
+            return stored() > before
+
+        await eventually(stored_more, within=60)
+        process.send_signal(number)
+        _, errors = process.communicate()
+        assert before < stored() < 401
+        assert_consistent(database_url)
+        return process.returncode, errors
+
+    code, errors = await stop_halfway(signal.SIGINT)
+    assert code == 130
+    assert b"Traceback" not in errors
+    code, _ = await stop_halfway(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    some = stored()
     result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
 
-    assert 1 < some < 301
     assert f"{some} unchanged" in result.stdout.decode()
-    assert len(fetch(database_url, "SELECT FROM document")) == 301
+    assert stored() == 401
     assert_consistent(database_url)
 
 

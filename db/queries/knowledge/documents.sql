@@ -28,14 +28,14 @@ ON CONFLICT (id) DO UPDATE SET
 -- :name delete_other_chunks :affected
 -- :doc Remove what the new versions of the documents no longer contain.
 DELETE FROM chunk
-WHERE document_id IN :document_ids
+WHERE document_id = ANY (CAST(:document_ids AS uuid[]))
     AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements_text(CAST(:chunk_ids AS jsonb)) AS kept (id)
-        WHERE CAST(kept.id AS uuid) = chunk.id
+        SELECT FROM unnest(CAST(:chunk_ids AS uuid[])) AS kept (id) WHERE kept.id = chunk.id
     )
 
 -- :name upsert_chunks :affected
--- :doc A chunk that is already there has the same text; only its place may have moved.
+-- :doc A chunk that is already there is embedded from the same characters, so no index needs to
+-- :doc know; but its place may have moved, or a heading become text.
 INSERT INTO chunk (
     id, document_id, ordinal, start_offset, end_offset, heading_path, content_hash, text
 )
@@ -47,7 +47,9 @@ FROM jsonb_to_recordset(CAST(:chunks AS jsonb)) AS given (
 )
 ON CONFLICT (id) DO UPDATE SET
     ordinal = excluded.ordinal, start_offset = excluded.start_offset,
-    end_offset = excluded.end_offset
+    end_offset = excluded.end_offset, heading_path = excluded.heading_path, text = excluded.text
 
 -- :name delete_documents :affected
-DELETE FROM document WHERE source_id = :source_id AND path IN :paths
+DELETE FROM document
+WHERE source_id = :source_id
+    AND path IN (SELECT jsonb_array_elements_text(CAST(:paths AS jsonb)))

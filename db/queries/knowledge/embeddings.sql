@@ -12,8 +12,6 @@ WHERE model = :model
 INSERT INTO embedding (content_hash, model, vector)
 SELECT decode(content_hash, 'hex'), :model, decode(vector, 'base64')
 FROM jsonb_to_recordset(CAST(:embeddings AS jsonb)) AS given (content_hash text, vector text)
--- in one order everywhere, so that two writers can't wait for each other
-ORDER BY content_hash
 ON CONFLICT DO NOTHING
 
 -- :name share_embeddings :scalar
@@ -28,18 +26,11 @@ SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtext('brag.embedding'))) AS lock
 DELETE FROM embedding
 WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.content_hash = embedding.content_hash)
 
--- :name register_model :one
--- :doc The model of the index; the first to register decides.
-WITH registered AS (
-    INSERT INTO index_model (model, dimensions)
-    VALUES (:model, :dimensions)
-    ON CONFLICT DO NOTHING
-    RETURNING model, dimensions
-)
-SELECT model, dimensions FROM registered
-UNION ALL
-SELECT model, dimensions FROM index_model
-LIMIT 1
+-- :name register_model :affected
+-- :doc The first to register decides. Whoever waited for another sees in a second statement whom.
+INSERT INTO index_model (model, dimensions)
+VALUES (:model, :dimensions)
+ON CONFLICT DO NOTHING
 
 -- :name find_model :one
 SELECT model, dimensions FROM index_model
