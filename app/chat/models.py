@@ -21,7 +21,6 @@ __all__ = [
 ]
 
 QUESTION = "How do I ingest a folder?"
-EXAMPLE_ID = "0199f0a2-7a3e-7c1e-9d2b-0f6a3c5b8d11"
 
 
 def _storable(text: str) -> str:

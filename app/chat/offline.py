@@ -23,10 +23,9 @@ from starlette.routing import Route
 from app.chat.constants import NO_DOCUMENTS_FOUND
 from app.chat.extraction import SentenceScorer, extract_answer
 from app.chat.prompts import message_text, parse_question
+from settings import OFFLINE_MODEL
 
 __all__ = ["NO_LANGUAGE_MODEL", "OFFLINE_MODEL", "create_offline_model"]
-
-OFFLINE_MODEL = "offline-extractive"
 
 NO_LANGUAGE_MODEL = """\
 No language model is configured, so I can only quote documents.
