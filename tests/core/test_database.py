@@ -92,6 +92,8 @@ async def test_when_postgres_goes_away_answers_are_503_and_when_it_is_back_they_
             assert (await complete(client)).status_code == 200
 
             kill_postgres(folder)
+            # What it has forked outlives it for a moment, and may still answer.
+            await eventually(lambda: database_is_gone(client))
             gone = await complete(client)
             readiness = await client.get("/readiness")
             healthcheck = await client.get("/healthcheck")
@@ -114,6 +116,10 @@ async def test_an_embedded_postgres_that_was_killed_is_started_again(settings: S
         await eventually(lambda: works(client), within=30)
 
         assert len((await client.get("/v1/messages")).json()) >= 4
+
+
+async def database_is_gone(client: httpx2.AsyncClient) -> bool:
+    return (await client.get("/readiness")).status_code == 503
 
 
 async def works(client: httpx2.AsyncClient) -> bool:
