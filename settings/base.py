@@ -1,5 +1,6 @@
 """Every setting of bRAG, with its default; `.env.example` documents each one."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -54,6 +55,14 @@ class Settings(BaseSettings):
     timeout: int = Field(default=120, ge=1)
     reload: bool = False
 
+    ingest_roots: Annotated[list[Path], NoDecode] = []
+    source_tokens: Annotated[dict[str, SecretStr], NoDecode] = {}
+    github_api_url: str = "https://api.github.com"
+    web_allow_private_addresses: bool = False
+    max_upload_bytes: int = Field(default=50_000_000, ge=1_000)
+    worker_list_concurrency: int = Field(default=1, ge=1, le=64)
+    worker_document_concurrency: int | None = Field(default=None, ge=1, le=256)
+
     retrieval_top_k: int = Field(default=5, ge=1, le=50)
     max_message_characters: int = Field(default=8_000, ge=1)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -66,6 +75,30 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
+
+    @field_validator("ingest_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [path.strip() for path in value.split(",") if path.strip()]
+        return value
+
+    @field_validator("ingest_roots")
+    @classmethod
+    def _absolute_roots(cls, value: list[Path]) -> list[Path]:
+        if not all(path.is_absolute() for path in value):
+            raise ValueError("must be absolute paths, comma-separated")
+        return value
+
+    @field_validator("source_tokens", mode="before")
+    @classmethod
+    def _split_tokens(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(name.strip() and token.strip() for name, _, token in pairs):
+            raise ValueError("must look like name=token,other=token")
+        return {name.strip(): token.strip() for name, _, token in pairs}
 
     @field_validator("log_level")
     @classmethod
@@ -143,6 +176,11 @@ class Settings(BaseSettings):
     def has_language_model(self) -> bool:
         """Whether an upstream language model is configured; else the offline one answers."""
         return bool(self.openai_api_key or self.openai_base_url)
+
+    @property
+    def document_jobs(self) -> int:
+        """How many documents one process stores at a time."""
+        return self.worker_document_concurrency or os.cpu_count() or 1
 
     @property
     def stream_limit_sec(self) -> float:

@@ -26,7 +26,11 @@ def test_the_example_names_nothing_that_is_not_a_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(Settings.model_fields.keys() - {"sentry_dsn", "database_url", "openai_api_key"})
+    "name",
+    sorted(
+        Settings.model_fields.keys()
+        - {"sentry_dsn", "database_url", "openai_api_key", "source_tokens"}
+    ),
 )
 def test_the_example_shows_the_default(name: str) -> None:
     default = Settings.model_fields[name].default
@@ -100,3 +104,23 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
     with pytest.raises(StartupError, match=words) as error:
         checked_settings()
     assert "hunter2" not in str(error.value)
+
+
+def test_tokens_are_named_and_hidden() -> None:
+    settings = Settings(source_tokens="work=ghp_x, partner=user:glpat=y")
+
+    assert settings.source_tokens["work"].get_secret_value() == "ghp_x"
+    assert settings.source_tokens["partner"].get_secret_value() == "user:glpat=y"
+    assert "ghp_x" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["work", "=x", "work=", "a=b,c"])
+def test_tokens_without_a_name_or_a_value_are_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="name=token"):
+        Settings(source_tokens=value)
+
+
+def test_roots_are_absolute_folders() -> None:
+    assert Settings(ingest_roots="/a, /b/c").ingest_roots == [Path("/a"), Path("/b/c")]
+    with pytest.raises(ValidationError, match="absolute"):
+        Settings(ingest_roots="docs")

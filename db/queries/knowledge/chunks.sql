@@ -6,3 +6,10 @@ SELECT chunk.id, chunk.document_id, document.path, document.title, chunk.heading
 FROM chunk
 JOIN document ON document.id = chunk.document_id
 WHERE chunk.id = ANY (CAST(:ids AS uuid[]))
+
+-- :name list_chunks :many
+-- :doc In their order in the document.
+SELECT id, start_offset AS start, end_offset AS "end", heading_path
+FROM chunk
+WHERE document_id = :document_id
+ORDER BY ordinal

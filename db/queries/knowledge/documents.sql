@@ -1,29 +1,37 @@
--- :name upsert_source :scalar
--- :doc The source's id; it is created when it is new.
-INSERT INTO source (kind, location)
-VALUES (:kind, :location)
-ON CONFLICT (kind, location) DO UPDATE SET location = excluded.location
-RETURNING id
-
--- :name lock_source :scalar
--- :doc Let nobody else store documents of this source until the transaction ends.
-SELECT id FROM source WHERE id = :source_id FOR UPDATE
-
 -- :name list_document_versions :many
 -- :doc What is stored of a source, to tell what has changed.
-SELECT path, content_hash, recipe FROM document WHERE source_id = :source_id
+SELECT path, content_hash, recipe, version FROM document WHERE source_id = :source_id
+
+-- :name find_document_version :one
+-- :doc The same of one document, with what its last fetch left.
+SELECT id, content_hash, recipe, version, state
+FROM document
+WHERE source_id = :source_id AND path = :path
 
 -- :name has_documents :scalar
 SELECT EXISTS (SELECT FROM document)
 
 -- :name upsert_documents :affected
-INSERT INTO document (id, source_id, path, title, content_hash, recipe, text)
-SELECT id, :source_id, path, title, decode(content_hash, 'hex'), recipe, text
-FROM jsonb_to_recordset(CAST(:documents AS jsonb))
-    AS given (id uuid, path text, title text, content_hash text, recipe text, text text)
+INSERT INTO document (
+    id, source_id, path, title, content_hash, recipe, text, version, url, media_type, metadata, state
+)
+SELECT id, :source_id, path, title, decode(content_hash, 'hex'), recipe, text, version, url,
+    media_type, metadata, state
+FROM jsonb_to_recordset(CAST(:documents AS jsonb)) AS given (
+    id uuid, path text, title text, content_hash text, recipe text, text text, version text,
+    url text, media_type text, metadata jsonb, state jsonb
+)
 ON CONFLICT (id) DO UPDATE SET
     title = excluded.title, content_hash = excluded.content_hash, recipe = excluded.recipe,
-    text = excluded.text, updated_at = now()
+    text = excluded.text, version = excluded.version, url = excluded.url,
+    media_type = excluded.media_type, metadata = excluded.metadata, state = excluded.state,
+    updated_at = now()
+
+-- :name touch_document :affected
+-- :doc The same content, met again: only where it comes from may be new.
+UPDATE document
+SET version = :version, url = coalesce(:url, url), state = CAST(:state AS jsonb)
+WHERE source_id = :source_id AND path = :path
 
 -- :name delete_other_chunks :affected
 -- :doc Remove what the new versions of the documents no longer contain.
@@ -53,3 +61,29 @@ ON CONFLICT (id) DO UPDATE SET
 DELETE FROM document
 WHERE source_id = :source_id
     AND path IN (SELECT jsonb_array_elements_text(CAST(:paths AS jsonb)))
+
+-- :name find_document :one
+SELECT document.id, source_id, source.kind AS source_kind, path, title, url, media_type, metadata,
+    length(text) AS characters, document.created_at, updated_at, text
+FROM document
+JOIN source ON source.id = document.source_id
+WHERE document.id = :document_id
+
+-- :name list_documents :many
+-- :doc Newest first, before a cursor.
+SELECT document.id, source_id, source.kind AS source_kind, path, title, url, media_type, metadata,
+    length(text) AS characters, document.created_at, updated_at
+FROM document
+JOIN source ON source.id = document.source_id
+WHERE (CAST(:source_id AS uuid) IS NULL OR source_id = CAST(:source_id AS uuid))
+    AND (CAST(:path_prefix AS text) IS NULL OR starts_with(path, CAST(:path_prefix AS text)))
+    AND (
+        CAST(:before_time AS timestamptz) IS NULL
+        OR (document.created_at, document.id)
+            < (CAST(:before_time AS timestamptz), CAST(:before_id AS uuid))
+    )
+ORDER BY document.created_at DESC, document.id DESC
+LIMIT :limit
+
+-- :name delete_document :affected
+DELETE FROM document WHERE id = :document_id

@@ -26,21 +26,44 @@ LIMIT :limit
 
 -- :name unsettled_index_changes :many
 -- :doc Committed, but behind a transaction that is still running: rows may yet come before these.
+-- Rows of a restored dump may come from transactions that this cluster has yet to get to.
 SELECT CAST(xid AS text) AS xid, id, chunk_id
 FROM index_change
 WHERE (xid, id) > (CAST(:xid AS xid8), CAST(:id AS bigint))
     AND xid >= pg_snapshot_xmin(pg_current_snapshot())
+    AND xid < pg_snapshot_xmax(pg_current_snapshot())
 ORDER BY xid, id
 LIMIT :limit
 
+-- :name has_lost_index_changes :scalar
+-- :doc Whether changes after a transaction may have been removed. Ask after reading the changes: if
+-- :doc none is lost now, none was then.
+SELECT EXISTS (
+    SELECT FROM index_compaction WHERE database = :database AND xid > CAST(:xid AS xid8)
+)
+
+-- :name index_lag :one
+-- :doc How many changes wait behind a position, :limit at most, and for how many seconds.
+SELECT count(*) AS changes,
+    CAST(coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS double precision)
+        AS seconds
+FROM (
+    SELECT created_at
+    FROM index_change
+    WHERE (xid, id) > (CAST(:xid AS xid8), CAST(:id AS bigint))
+        AND xid < pg_snapshot_xmax(pg_current_snapshot())
+    ORDER BY xid, id
+    LIMIT :limit
+) AS waiting
+
 -- :name chunks_to_index :many
 -- :doc Those of the chunks that exist, as they are now; vector is null for one without an embedding.
-SELECT chunk.id, chunk.document_id, document.source_id, chunk.heading_path, chunk.text,
-    embedding.vector
+SELECT chunk.id, chunk.document_id, document.source_id, chunk.content_hash, chunk.heading_path,
+    chunk.text, embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
 LEFT JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
-WHERE chunk.id IN :ids
+WHERE chunk.id = ANY (CAST(:ids AS uuid[]))
 
 -- :name page_of_chunks_to_index :many
 -- :doc The chunks that follow an id, in the order of ids.
@@ -52,8 +75,8 @@ WITH page AS MATERIALIZED (
     ORDER BY id
     LIMIT :limit
 )
-SELECT page.id, page.document_id, document.source_id, page.heading_path, page.text,
-    embedding.vector
+SELECT page.id, page.document_id, document.source_id, page.content_hash, page.heading_path,
+    page.text, embedding.vector
 FROM page
 JOIN document ON document.id = page.document_id
 LEFT JOIN embedding ON embedding.content_hash = page.content_hash AND embedding.model = :model
@@ -68,11 +91,13 @@ SELECT
         WHERE EXISTS (
             SELECT FROM embedding
             WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
+                AND octet_length(embedding.vector) = :vector_bytes
         )
     ) AS chunks,
     EXISTS (
         SELECT FROM index_change
         WHERE (xid, id) > (CAST(:xid AS xid8), CAST(:id AS bigint))
+            AND xid < pg_snapshot_xmax(pg_current_snapshot())
     ) AS changes_wait
 
 -- :name try_index_leadership :one
