@@ -1,12 +1,10 @@
-"""A folder of .md, .mdx and .txt files, read as its owner would expect.
+"""A folder of documents, read as its owner would expect.
 
 One bad file never stops the others: it is reported as skipped, with the reason in plain words that
 continue its name ("notes.txt is empty").
 """
 
-import codecs
 import errno
-import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -15,9 +13,18 @@ from typing import Final
 
 from app.knowledge.exceptions import FolderError
 
-__all__ = ["SUFFIXES", "FoundFile", "Skipped", "TextFile", "list_files", "read_text"]
+__all__ = [
+    "SUFFIXES",
+    "FoundFile",
+    "Skipped",
+    "is_document",
+    "is_hidden",
+    "list_files",
+    "read_bytes",
+]
 
-SUFFIXES: Final = (".md", ".mdx", ".txt")
+# Which files are worth looking into; what they are, their content says.
+SUFFIXES: Final = (".md", ".mdx", ".txt", ".rst", ".html", ".htm", ".pdf", ".docx")
 
 # A file may be edited between listing and reading; one that runs away must not fill the memory.
 _GROWTH_BYTES: Final = 1_000_000
@@ -25,12 +32,10 @@ _GROWTH_BYTES: Final = 1_000_000
 # The file may have become a FIFO: don't wait for its other end. (Windows has no such flag.)
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
-_UTF16_BOMS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BROKEN_LINK: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 
 _OUTSIDE: Final = "is a link to a place outside the folder"
 _IRREGULAR: Final = "is not a regular file"
-_BINARY: Final = "is not text: it contains NUL bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +57,18 @@ class Skipped:
     unreadable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TextFile:
-    """A file's text with its newlines as they are, and the SHA-256 of its bytes."""
+def is_document(name: str) -> bool:
+    """Tell whether a file of that name is listed."""
+    return name.lower().endswith(SUFFIXES)
 
-    path: str
-    text: str
-    content_hash: bytes
-    note: str | None
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder of that name is passed over in silence."""
+    return name.startswith(".") or name == "node_modules"
 
 
 def list_files(root: Path, *, max_bytes: int) -> tuple[list[FoundFile], list[Skipped]]:
-    """List the texts in a folder, or the one file that `root` is; both lists sorted by path.
+    """List the documents in a folder, or the one file that `root` is; both lists sorted by path.
 
     Hidden files and folders and `node_modules` are not mentioned at all. Links are followed inside
     the folder only; a folder is listed once, under its real path if that is listed.
@@ -87,21 +92,14 @@ def list_files(root: Path, *, max_bytes: int) -> tuple[list[FoundFile], list[Ski
     )
 
 
-def read_text(file: FoundFile, root: Path) -> TextFile | Skipped:
-    """Read a file that was listed: UTF-8, UTF-16 with a byte order mark, or Windows-1252.
-
-    Anything else is skipped rather than read wrongly.
-    """
+def read_bytes(file: FoundFile, root: Path) -> bytes | Skipped:
+    """Read a file that was listed, unless it is empty or has become something else since."""
     try:
-        data = _read_bytes(file, _real_path(root))
-        text, note = _decode(data)
+        return _read_bytes(file, _real_path(root))
     except OSError as error:
         return _unreadable(file.path, error)
     except _Unsuitable as unsuitable:
         return Skipped(file.path, str(unsuitable))
-    if not text or text.isspace():
-        return Skipped(file.path, "is empty")
-    return TextFile(file.path, text, hashlib.sha256(data).digest(), note)
 
 
 class _Unsuitable(Exception):
@@ -122,12 +120,12 @@ class _Listing:
     def run(self) -> None:
         """Fill `files` and `skipped`; an OSError is about the root itself."""
         status = self.root.stat()
-        if stat.S_ISREG(status.st_mode) and _is_wanted(self.root.name):
+        if stat.S_ISREG(status.st_mode) and is_document(self.root.name):
             self._add_file(self.root.name, self.root, status)
             return
         if not stat.S_ISDIR(status.st_mode):
             raise FolderError(
-                f"{self.root} is neither a folder nor a {' or '.join(SUFFIXES)} file."
+                f"{self.root} is neither a folder nor a document ({' '.join(SUFFIXES)})."
             )
         self._list_folder("", self.root)
         while self.folders or self.links:
@@ -149,7 +147,7 @@ class _Listing:
         self.seen.add(identity)
         with os.scandir(absolute) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and entry.name != "node_modules":
+                if not is_hidden(entry.name):
                     self._add(f"{path}/{entry.name}" if path else entry.name, entry)
 
     def _add(self, path: str, entry: os.DirEntry[str]) -> None:
@@ -158,14 +156,14 @@ class _Listing:
             absolute = _real_path(entry.path) if is_link else Path(entry.path)
             status = absolute.stat()
         except OSError as error:
-            if _is_wanted(entry.name) or entry.is_dir(follow_symlinks=False):
+            if is_document(entry.name) or entry.is_dir(follow_symlinks=False):
                 if is_link and error.errno in _BROKEN_LINK:
                     self._skip(path, "is a broken link")
                 else:
                     self.skipped.append(_unreadable(path, error))
             return
         is_folder = stat.S_ISDIR(status.st_mode)
-        if not is_folder and not _is_wanted(entry.name):
+        if not is_folder and not is_document(entry.name):
             return
         if not _is_utf8(entry.name):
             self._skip(path, "has a name that is not valid UTF-8")
@@ -188,10 +186,6 @@ class _Listing:
     def _skip(self, path: str, reason: str) -> None:
         printable = os.fsencode(path).decode(errors="replace")
         self.skipped.append(Skipped(printable, reason))
-
-
-def _is_wanted(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
 
 
 def _is_utf8(name: str) -> bool:
@@ -230,33 +224,7 @@ def _read_bytes(file: FoundFile, root: Path) -> bytes:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise _Unsuitable("is growing while it is read")
+    if not data or data.isspace():
+        # No parser need look at it, in this run and every later one.
+        raise _Unsuitable("is empty")
     return data
-
-
-def _decode(data: bytes) -> tuple[str, str | None]:
-    """The text without a byte order mark, and a note for the user when its encoding was guessed."""
-    note = None
-    if data.startswith(_UTF16_BOMS):
-        try:
-            text = data.decode("utf-16")
-        except UnicodeDecodeError:
-            raise _Unsuitable("begins like UTF-16, but is not: save it as UTF-8") from None
-    elif b"\0" in data:
-        raise _Unsuitable(_BINARY)
-    else:
-        data = data.removeprefix(codecs.BOM_UTF8)
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            text, note = _decode_windows(data), "not UTF-8; read as Windows-1252"
-    if "\0" in text:
-        raise _Unsuitable(_BINARY)
-    return text, note
-
-
-def _decode_windows(data: bytes) -> str:
-    try:
-        return data.decode("cp1252")
-    except UnicodeDecodeError:
-        # ISO 8859-1 would take any bytes, and make nonsense of Shift JIS or a damaged file.
-        raise _Unsuitable("is neither UTF-8 nor Windows-1252: save it as UTF-8") from None

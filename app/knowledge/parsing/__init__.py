@@ -1,0 +1,1 @@
+"""Documents' bytes into text, by content and not by name."""
