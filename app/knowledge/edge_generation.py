@@ -32,6 +32,7 @@ from qdrant_edge import (
     Prefetch,
     Query,
     QueryRequest,
+    ScrollRequest,
     UpdateOperation,
 )
 from qdrant_edge import SparseVector as EdgeSparseVector
@@ -47,15 +48,21 @@ from app.knowledge.vector_index import (
     IndexSpec,
     Position,
     SparseVector,
+    StoredPoint,
+    payload_of,
 )
 
-__all__ = ["NOTE", "EdgeFailure", "EdgeGeneration"]
+__all__ = ["NOTE", "EdgeFailure", "EdgeGeneration", "OtherIndex"]
 
 NOTE: Final = "generation.json"
 
 
 class EdgeFailure(Exception):
     """Qdrant Edge could not do it, or what it has stored can't be used."""
+
+
+class OtherIndex(EdgeFailure):
+    """It was built from something else."""
 
 
 class EdgeGeneration:
@@ -96,7 +103,7 @@ class EdgeGeneration:
         with _edge_failures():
             note = json.loads((folder / NOTE).read_text())
             if note["format"] != FORMAT or IndexSpec(**note["spec"]) != spec:
-                raise EdgeFailure("it was built from something else")
+                raise OtherIndex("it was built from something else")
             position, unoptimised = Position(*note["position"]), int(note["unoptimised"])
             generation = cls(folder, spec, EdgeShard.load(str(folder)))
         generation.position = generation.saved = position
@@ -137,6 +144,14 @@ class EdgeGeneration:
         """Count the points exactly."""
         with _edge_failures():
             return self._shard.count(CountRequest(exact=True))
+
+    def scan(self, after: UUID, limit: int) -> list[StoredPoint]:
+        """Return the points that follow an id, in the order of ids."""
+        # Edge's offset is the first id that it returns.
+        request = ScrollRequest(offset=UUID(int=after.int + 1), limit=limit, with_payload=True)
+        with _edge_failures():
+            records, _ = self._shard.scroll(request)
+            return [StoredPoint.read(record.id, record.payload) for record in records]
 
     @property
     def unoptimised_share(self) -> float:
@@ -180,7 +195,7 @@ def _edge_point(point: IndexPoint) -> Point:
     return Point(
         point.chunk_id,
         {DENSE: point.dense, SPARSE: EdgeSparseVector(*point.sparse)},
-        {"source_id": str(point.source_id), "document_id": str(point.document_id)},
+        payload_of(point),
     )
 
 

@@ -34,6 +34,7 @@ from app.knowledge.vector_index import (
     IndexSpec,
     Position,
     SparseVector,
+    StoredPoint,
 )
 
 __all__ = ["EdgeIndex"]
@@ -47,6 +48,8 @@ SLICE: Final = 32
 # Saving freezes the process while the disk syncs, for 0.05 to 0.5 s; not having saved costs as much
 # as applying these changes again after a crash, about a second.
 SAVE_AFTER: Final = 5_000
+# Changes are kept for a day at least (`compaction.py`): a crash must not make that too short.
+SAVE_AFTER_SEC: Final = 3_600
 # Up to here a search without a graph takes half a millisecond more; switching takes 0.2 s once.
 OPTIMISE_AFTER: Final = 10_000
 OPTIMISE_AFTER_SHARE: Final = 0.2
@@ -73,6 +76,7 @@ class EdgeIndex:
     ) -> None:
         self.spec = spec
         self.leader_lock: str | None = None
+        self.replica: str | None = slot.name
         self._slot = slot
         self._database_url = database_url
         self._optimise_after = optimise_after
@@ -82,6 +86,7 @@ class EdgeIndex:
         self._successor: EdgeGeneration | None = None
         self._build: asyncio.Task[EdgeGeneration | None] | None = None
         self._next_build = asyncio.get_running_loop().time() + FIRST_BUILD_AFTER_SEC
+        self._saved_at = asyncio.get_running_loop().time()
         self._failed_writes = 0
         self._broken: list[EdgeGeneration] = []
         self._thread = CapacityLimiter(1)
@@ -144,12 +149,11 @@ class EdgeIndex:
 
     async def count(self) -> int:
         """Count the points exactly."""
-        generation = self._usable()
-        try:
-            return await self._in_thread(generation.count)
-        except EdgeFailure as error:
-            self._give_up(error)
-            raise IndexUnavailable from error
+        return await self._read(EdgeGeneration.count)
+
+    async def scan(self, after: UUID, limit: int) -> list[StoredPoint]:
+        """Return the points that follow an id, in the order of ids."""
+        return await self._read(lambda generation: generation.scan(after, limit))
 
     async def position(self) -> Position | None:
         """Return where to go on; when a successor is to catch up, that lies further back."""
@@ -175,8 +179,14 @@ class EdgeIndex:
             if caught_up:
                 await self._switch()
         current = self._usable()
-        if current.saved is None or current.unsaved >= SAVE_AFTER:
+        now = asyncio.get_running_loop().time()
+        if (
+            current.saved is None
+            or current.unsaved >= SAVE_AFTER
+            or now >= self._saved_at + SAVE_AFTER_SEC
+        ):
             await self._save()
+            self._saved_at = now
         if self._pays_to_optimise():
             self._build = asyncio.create_task(self._build_successor())
 
@@ -209,6 +219,14 @@ class EdgeIndex:
             logger.warning("the vector index was not saved, it will catch up later: %s", error)
         finally:
             self._slot.release()
+
+    async def _read(self, read: Callable[[EdgeGeneration], T]) -> T:
+        generation = self._usable()
+        try:
+            return await self._in_thread(lambda: read(generation))
+        except EdgeFailure as error:
+            self._give_up(error)
+            raise IndexUnavailable from error
 
     async def _write(
         self, write: Callable[[EdgeGeneration, Sequence[T]], None], items: Sequence[T]

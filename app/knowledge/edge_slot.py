@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import logging
 import shutil
+import socket
 import uuid
 from pathlib import Path
 from typing import Self, TextIO
@@ -11,7 +12,7 @@ from typing import Self, TextIO
 from app.knowledge.edge_generation import NOTE, EdgeFailure, EdgeGeneration
 from app.knowledge.vector_index import IndexSpec
 
-__all__ = ["EdgeSlot"]
+__all__ = ["EdgeSlot", "slot_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +30,28 @@ class EdgeSlot:
         for number in itertools.count():
             folder = root / str(number)
             folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / "lock").open("a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-            except BaseException:
-                lock.close()
-                raise
-            else:
-                return cls(folder, lock)
+            if (slot := cls.take_if_free(folder)) is not None:
+                return slot
         raise AssertionError
+
+    @classmethod
+    def take_if_free(cls, folder: Path) -> Self | None:
+        """Lock a folder, unless somebody has it; raises `OSError`."""
+        lock = (folder / "lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return None
+        except BaseException:
+            lock.close()
+            raise
+        return cls(folder, lock)
+
+    @property
+    def name(self) -> str:
+        """Name the slot among those of all machines."""
+        return slot_name(self.folder)
 
     def new_folder(self) -> Path:
         """Name a folder for the next generation, one that nobody has ever used."""
@@ -49,7 +61,7 @@ class EdgeSlot:
     def open_newest(self, spec: IndexSpec) -> EdgeGeneration | None:
         """Open the newest generation that is usable, if there is one, and remove all others."""
         usable: EdgeGeneration | None = None
-        for folder in sorted(self._folders(), key=_number, reverse=True):
+        for folder in self.generations():
             if usable is None and (folder / NOTE).exists():
                 try:
                     usable = EdgeGeneration.load(folder, spec)
@@ -59,12 +71,21 @@ class EdgeSlot:
             shutil.rmtree(folder, ignore_errors=True)
         return usable
 
+    def generations(self) -> list[Path]:
+        """Return the folders of all generations, the newest first."""
+        return sorted(self._folders(), key=_number, reverse=True)
+
     def release(self) -> None:
         """Let another process have the folder."""
         self._lock.close()
 
     def _folders(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.is_dir()]
+
+
+def slot_name(folder: Path) -> str:
+    """Name a slot's folder among those of all machines."""
+    return f"{socket.gethostname()}:{folder.resolve()}"
 
 
 def _number(folder: Path) -> int:

@@ -21,6 +21,8 @@ from typing import Final
 
 from app.core.database import Database, Listener
 from app.core.exceptions import DatabaseUnavailable, IndexUnavailable
+from app.knowledge.index_checks import answer_check, begin_checks
+from app.knowledge.index_comparison import compare
 from app.knowledge.index_source import read_latest
 from app.knowledge.index_writer import IndexWriter
 from app.knowledge.leadership import Leadership
@@ -48,6 +50,8 @@ class FollowerStatus:
     """How far the index is. It is complete up to `position`, None if it can't be searched yet."""
 
     position: Position | None
+    # What has been applied, be it ahead of `position`: see `IndexWriter`.
+    applied: Position | None
     # Since everything that was committed had been applied; None: that has never been so.
     caught_up_sec_ago: float | None
     # Whether this process is the one that writes.
@@ -84,8 +88,9 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[_Waiter] = []
         self._wanted = asyncio.Event()
-        self._first_caught_up = asyncio.Event()
+        self._started = asyncio.Event()
         self._position: Position | None = None
+        self._applied: Position | None = None
         self._caught_up_at: float | None = None
         self._error: str | None = None
 
@@ -98,17 +103,18 @@ class Follower:
             else asyncio.get_running_loop().time() - self._caught_up_at
         )
         leading = self._leadership is None or self._term is not None
-        return FollowerStatus(self._position, ago, leading, self._error)
+        return FollowerStatus(self._position, self._applied, ago, leading, self._error)
 
     async def start(self) -> None:
-        """Follow from now on; return when the index has everything, or after 20 s.
+        """Follow from now on; return when the index has everything, or something is in the way.
 
-        Until it has, searches raise `IndexUnavailable`: nothing is found in half an index.
+        That takes 20 s at most. Until the index has everything, searches raise `IndexUnavailable`:
+        nothing is found in half an index.
         """
         self._task = asyncio.create_task(self._follow())
         try:
             async with asyncio.timeout(START_TIMEOUT_SEC):
-                await self._first_caught_up.wait()
+                await self._started.wait()
         except TimeoutError:
             logger.warning("the vector index is not ready yet; searches fail until it is")
 
@@ -182,6 +188,7 @@ class Follower:
         return await self._lead(waiters)
 
     async def _lead(self, waiters: list[_Waiter]) -> bool:
+        await self._answer_checks()
         now = asyncio.get_running_loop().time()
         repeat = self._repeat if self._repeat is not None and now >= self._repeat[0] else None
         done = await self._writer.run_pass(again_from=repeat[1] if repeat else None)
@@ -191,12 +198,21 @@ class Follower:
             self._newly_leading = False
             start = min(done.start, self._repeat[1]) if self._repeat else done.start
             self._repeat = (now + REPEAT_AFTER_SEC, start)
-        self._position = done.end
+        self._position, self._applied = done.end, self._writer.applied
         self._tell(waiters, everything=done.complete)
         return done.complete
 
+    async def _answer_checks(self) -> None:
+        """Compare this process's own index with PostgreSQL if somebody wants to know."""
+        replica, position = self._index.replica, self._writer.position
+        if replica is None or position is None:
+            return
+        for check_id in await self._database.run(begin_checks, replica):
+            comparison = await compare(self._database, self._index.scan, self._index.spec, position)
+            await self._database.run(answer_check, check_id, replica, comparison)
+
     async def _stand_by(self, waiters: list[_Waiter]) -> None:
-        self._position = await self._index.position()
+        self._position = self._applied = await self._index.position()
         latest = await self._database.run(read_latest)
         behind = self._position is None or (latest is not None and self._position < latest)
         self._tell(waiters, everything=not behind)
@@ -205,7 +221,7 @@ class Follower:
         """Tell those who wait how far the index is; everything: all they could have meant."""
         if everything:
             self._caught_up_at = asyncio.get_running_loop().time()
-            self._first_caught_up.set()
+            self._started.set()
         for waiter in waiters:
             reached = everything or (self._position is not None and waiter.target <= self._position)
             if reached and not waiter.reached.done():
@@ -245,6 +261,7 @@ class Follower:
                 exc_info=None if known else error,
             )
         self._error = message
+        self._started.set()
 
     def _note_success(self) -> None:
         if self._error is not None:

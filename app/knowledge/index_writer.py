@@ -14,7 +14,13 @@ from uuid import UUID
 
 from app.core.database import Database
 from app.core.exceptions import IndexUnavailable
-from app.knowledge.index_source import read_changes, read_count, read_horizon, read_page
+from app.knowledge.index_source import (
+    ChangesLost,
+    read_changes,
+    read_count,
+    read_horizon,
+    read_page,
+)
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import Position, VectorIndex
 
@@ -54,15 +60,20 @@ class IndexWriter:
         self._encoder = encoder
         self._may_write = may_write
         # Where the last pass ended; None: nothing is known of the index.
-        self._position: Position | None = None
+        self.position: Position | None = None
         # Changes up to here that are not settled yet have been applied ahead of time.
         self._ahead = Position(0, 0)
         self._verified = False
         self._next_rebuild = 0.0
 
+    @property
+    def applied(self) -> Position | None:
+        """Return the last change that was applied, be it ahead of time; None: nobody knows."""
+        return self.position and max(self.position, self._ahead)
+
     def forget(self) -> None:
         """Take nothing for granted in the next pass: something failed, or another one has led."""
-        self._position = None
+        self.position = None
         self._verified = False
 
     async def run_pass(self, *, again_from: Position | None = None) -> Pass:
@@ -74,9 +85,14 @@ class IndexWriter:
         start = await self._start()
         if again_from is not None:
             start = min(start, again_from)
-        end, complete = await self._apply(start)
+        try:
+            end, complete = await self._apply(start)
+        except ChangesLost:
+            logger.warning("the vector index is too far behind: it is rebuilt")
+            start = await self._rebuild()
+            end, complete = await self._apply(start)
         await self._index.remember(end, caught_up=complete)
-        self._position = end
+        self.position = end
         if complete and not self._verified:
             await self._verify(end)
         return Pass(start, end, complete)
@@ -105,14 +121,14 @@ class IndexWriter:
 
     async def _start(self) -> Position:
         position = await self._index.position()
-        if position is not None and position != self._position:
+        if position is not None and position != self.position:
             horizon = await self._database.run(read_horizon)
             if position.xid > horizon.next_xid:
                 logger.warning("the database was set back: the vector index is rebuilt")
                 position = None
         if position is None:
             return await self._rebuild()
-        if position != self._position:
+        if position != self.position:
             self._ahead = position
             self._verified = False
         return position
@@ -136,7 +152,7 @@ class IndexWriter:
                 await self._index.upsert(page.points)
             count, after = count + len(page.points), page.last
         await self._index.remember(start)
-        self._position = self._ahead = start
+        self.position = self._ahead = start
         self._verified = True
         self._next_rebuild = now() + REBUILD_PAUSE_FACTOR * (now() - began)
         logger.info("the vector index is built: %d chunks in %.1f s", count, now() - began)

@@ -4,13 +4,14 @@ What the collection was built from, and its position, stand in the collection's 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 from uuid import UUID
 
 from qdrant_client import AsyncQdrantClient, models
-from qdrant_client.http.exceptions import ApiException
+from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from app.core.exceptions import IndexUnavailable, StartupError
 from app.knowledge.vector_index import (
@@ -25,14 +26,18 @@ from app.knowledge.vector_index import (
     IndexSpec,
     Position,
     SparseVector,
+    StoredPoint,
+    payload_of,
 )
 
 __all__ = ["ServerIndex"]
 
+logger = logging.getLogger(__name__)
+
 TIMEOUT_SEC: Final = 10
-# Servers that are started together: Qdrant may need a moment longer than bRAG.
-OPEN_TIMEOUT_SEC: Final = 15.0
-OPEN_RETRY_SEC: Final = 0.5
+# So long a server that says nothing holds up the start.
+OPEN_TIMEOUT_SEC: Final = 5.0
+UNAUTHORIZED: Final = (401, 403)
 # Encoding 64 points keeps the event loop busy for 5 ms.
 SLICE: Final = 64
 APPLICATION: Final = "brag"
@@ -44,6 +49,7 @@ class ServerIndex:
     def __init__(self, client: AsyncQdrantClient, collection: str, spec: IndexSpec) -> None:
         self.spec = spec
         self.leader_lock: str | None = f"brag.index.{collection}"
+        self.replica: str | None = None
         self._client = client
         self._collection = collection
         # As last seen; the follower of every process looks every other second.
@@ -51,26 +57,23 @@ class ServerIndex:
 
     @classmethod
     async def open(cls, client: AsyncQdrantClient, collection: str, spec: IndexSpec) -> Self:
-        """Check that the server answers and that the collection is ours, or not there yet.
+        """Check that the collection is ours, or not there yet.
+
+        If the server doesn't answer, `position` checks when it does: until then everything but
+        searching works.
 
         Raises:
-            StartupError: it can't be reached, or the collection was built from something else.
+            StartupError: the collection was built from something else, or the key is refused.
         """
         index = cls(client, collection, spec)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + OPEN_TIMEOUT_SEC
-        while True:
-            try:
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_SEC):
                 index._check(await index._metadata())
-            except IndexUnavailable as error:
-                if loop.time() >= deadline:
-                    raise StartupError(
-                        f"Qdrant does not answer ({error.__cause__}). Check QDRANT_URL and "
-                        "QDRANT_API_KEY."
-                    ) from error
-                await asyncio.sleep(OPEN_RETRY_SEC)
-            else:
-                return index
+        except (IndexUnavailable, TimeoutError) as error:
+            if getattr(error.__cause__, "status_code", None) in UNAUTHORIZED:
+                raise StartupError("Qdrant refuses the key. Check QDRANT_API_KEY.") from error
+            logger.warning("Qdrant does not answer yet: searches fail until it does")
+        return index
 
     async def search(
         self,
@@ -117,6 +120,18 @@ class ServerIndex:
         async with _unavailable():
             result = await self._client.count(self._collection, exact=True)
         return result.count
+
+    async def scan(self, after: UUID, limit: int) -> list[StoredPoint]:
+        """Return the points that follow an id, in the order of ids."""
+        async with _unavailable():
+            records, _ = await self._client.scroll(
+                self._collection,
+                # The first id that it returns.
+                offset=str(UUID(int=after.int + 1)),
+                limit=limit,
+                with_payload=True,
+            )
+        return [StoredPoint.read(record.id, record.payload) for record in records]
 
     async def position(self) -> Position | None:
         """Return where the leader is; None: there is no collection, or it is being built."""
@@ -219,7 +234,7 @@ def _point(point: IndexPoint) -> models.PointStruct:
     return models.PointStruct(
         id=str(point.chunk_id),
         vector={DENSE: point.dense, SPARSE: _sparse(point.sparse)},
-        payload={"source_id": str(point.source_id), "document_id": str(point.document_id)},
+        payload=dict(payload_of(point)),
     )
 
 
@@ -232,5 +247,12 @@ async def _unavailable() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(TIMEOUT_SEC):
             yield
+    except UnexpectedResponse as error:
+        raise IndexUnavailable(
+            f"The vector index is unavailable: Qdrant answers with status {error.status_code}. "
+            "Please try again in a moment."
+        ) from error
     except (ApiException, TimeoutError) as error:
-        raise IndexUnavailable from error
+        raise IndexUnavailable(
+            "The vector index is unavailable: Qdrant does not answer. Please try again in a moment."
+        ) from error

@@ -5,9 +5,9 @@ vectors and the payload that filters need. How far an index has followed is reme
 data, so one that was wiped or restored from a backup can't pretend to be up to date.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
 __all__ = [
@@ -22,12 +22,14 @@ __all__ = [
     "IndexSpec",
     "Position",
     "SparseVector",
+    "StoredPoint",
     "VectorIndex",
+    "payload_of",
 ]
 
 # Raise it whenever points are made differently (payload, sparse encoding, embedded text):
 # every index of an older format is then rebuilt from PostgreSQL.
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
@@ -53,8 +55,39 @@ class IndexPoint:
     chunk_id: UUID
     source_id: UUID
     document_id: UUID
+    # SHA-256 of the text that both vectors were made from
+    content_hash: bytes
     dense: list[float]
     sparse: SparseVector
+
+
+class StoredPoint(NamedTuple):
+    """What can be told of a point without its vectors; None for what it lacks."""
+
+    chunk_id: UUID
+    source_id: str | None
+    document_id: str | None
+    content_hash: str | None
+
+    @classmethod
+    def read(cls, chunk_id: object, payload: Mapping[str, Any] | None) -> Self:
+        """Take it from a point's id and payload."""
+        found = payload or {}
+        return cls(
+            UUID(str(chunk_id)),
+            found.get("source_id"),
+            found.get("document_id"),
+            found.get("content_hash"),
+        )
+
+
+def payload_of(point: IndexPoint) -> dict[str, str]:
+    """Return what stands beside a point's vectors: what filters need, and what it was made from."""
+    return {
+        "source_id": str(point.source_id),
+        "document_id": str(point.document_id),
+        "content_hash": point.content_hash.hex(),
+    }
 
 
 class Hit(NamedTuple):
@@ -91,6 +124,8 @@ class VectorIndex(Protocol):
     spec: IndexSpec
     # The name of the lock that one process at a time must hold to write; None: nobody shares it.
     leader_lock: str | None
+    # The name under which this process answers for an index of its own; None: everybody can look.
+    replica: str | None
 
     async def search(
         self,
@@ -117,6 +152,14 @@ class VectorIndex(Protocol):
 
     async def count(self) -> int:
         """Count the points exactly."""
+        ...
+
+    async def scan(self, after: UUID, limit: int) -> list[StoredPoint]:
+        """Return the points that follow an id, in the order of ids: `limit` of them, or all.
+
+        Raises:
+            IndexUnavailable: it can't be reached, is broken, or there is none.
+        """
         ...
 
     async def position(self) -> Position | None:

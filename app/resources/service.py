@@ -16,21 +16,21 @@ from app.core.database import Database
 from app.core.exceptions import AppError
 from app.core.llm import LLM
 from app.core.models import PartStatus
-from app.knowledge.edge_index import EdgeIndex
+from app.core.queue import QueueStatus, read_queue
 from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
 from app.knowledge.index_model import require_model_of_index
-from app.knowledge.index_source import read_spec
+from app.knowledge.index_source import MAX_LAG, Lag, read_lag, read_spec
 from app.knowledge.retrieval import Retriever
 from app.knowledge.sparse import SparseEncoder
-from app.knowledge.vector_index import IndexSpec, VectorIndex
+from app.knowledge.vector_index import VectorIndex
 from app.resources.database import open_database
 from app.resources.embedder import load_embedder
+from app.resources.index import open_index
 from settings import Settings
 
 __all__ = ["Resources", "open_resources"]
 
-QDRANT_TIMEOUT_SEC = 10
 UPSTREAM_CONNECT_SEC = 10
 # What the language model's server asks to wait longer for is left to the caller.
 RETRY_WITHIN_SEC = 3
@@ -50,14 +50,34 @@ class Resources:
     retriever: Retriever
     chat: ChatService
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether nobody else works on this database, so that this process has to."""
+        return self.settings.database_url is None
+
     async def check(self) -> dict[str, PartStatus]:
         """Tell of each part whether it works; the language model is not called."""
         return {
             "database": await self._check_database(),
-            "index": self._check_index(),
+            "index": await self._check_index(),
             "embedding_model": PartStatus(status="ok", detail=self.embedder.model_name),
             "language_model": PartStatus(status="ok", detail=self.settings.models[0]),
+            "worker": await self._check_worker(),
         }
+
+    async def queue(self) -> QueueStatus | None:
+        """Return the state of the job queue; None when the database can't be asked."""
+        try:
+            return await self.database.run(read_queue)
+        except AppError:
+            return None
+
+    async def _check_worker(self) -> PartStatus:
+        queue = await self.queue()
+        if queue is None:
+            return PartStatus(status="unknown")
+        # Questions are answered without one.
+        return PartStatus(status="ok" if queue.workers else "absent", detail=queue.describe())
 
     async def _check_database(self) -> PartStatus:
         try:
@@ -66,13 +86,22 @@ class Resources:
             return PartStatus(status="down", detail=error.message)
         return PartStatus(status="ok")
 
-    def _check_index(self) -> PartStatus:
-        status = self.follower.status
-        if status.position is None:
-            return PartStatus(status="down", detail="The index is being built.")
-        if status.error is not None:
-            return PartStatus(status="down", detail=status.error)
-        return PartStatus(status="ok")
+    async def _check_index(self) -> PartStatus:
+        follower = self.follower.status
+        error = follower.error or (None if follower.position else "The index is being built.")
+        if follower.applied is None:
+            return PartStatus(status="down", detail=error)
+        try:
+            lag = await self.database.run_statement(read_lag, follower.applied)
+        except AppError:
+            # Which the database's own part tells.
+            return PartStatus(status="down" if error else "ok", detail=error)
+        return PartStatus(
+            status="down" if error else "ok",
+            detail=error or _describe(lag),
+            lag_changes=lag.changes,
+            lag_seconds=lag.seconds,
+        )
 
 
 @asynccontextmanager
@@ -90,7 +119,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await database.run(require_model_of_index, settings.embedding_model)
         embedder = await loading
         spec = await database.run(read_spec, embedder.model_name, embedder.dimensions)
-        index = await _open_index(settings, spec, database)
+        index = await open_index(settings, spec, database)
         stack.push_async_callback(index.aclose)
         encoder = SparseEncoder()
         follower = Follower(database, index, encoder)
@@ -110,28 +139,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(settings, database, index, follower, embedder, retriever, chat)
 
 
+def _describe(lag: Lag) -> str | None:
+    if lag.changes == 0:
+        return None
+    more = "or more " if lag.changes == MAX_LAG else ""
+    return f"{lag.changes:,} {more}changes behind, for {lag.seconds:.0f} s"
+
+
 async def _end(task: asyncio.Task[Embedder]) -> None:
     """Wait for a task whose result nobody may want any more."""
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _open_index(settings: Settings, spec: IndexSpec, database: Database) -> VectorIndex:
-    if (url := settings.qdrant_server_url) is None:
-        return await EdgeIndex.open(settings.qdrant_dir, spec, database_url=database.url)
-    # Only who uses a server pays for loading its client.
-    from qdrant_client import AsyncQdrantClient  # noqa: PLC0415
-
-    from app.knowledge.server_index import ServerIndex  # noqa: PLC0415
-
-    key = settings.qdrant_api_key
-    client = AsyncQdrantClient(
-        url=url,
-        api_key=key.get_secret_value() if key else None,
-        timeout=QDRANT_TIMEOUT_SEC,
-        # It would warn, over HTTP, on standard error, when the server is not up yet.
-        check_compatibility=False,
-    )
-    return await ServerIndex.open(client, settings.qdrant_collection_name, spec)
 
 
 @asynccontextmanager

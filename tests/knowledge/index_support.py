@@ -53,6 +53,7 @@ def point(text: str, dense: list[float] | None = None) -> IndexPoint:
         chunk_id=uuid.uuid5(uuid.NAMESPACE_URL, text),
         source_id=uuid.uuid5(uuid.NAMESPACE_URL, "source"),
         document_id=uuid.uuid5(uuid.NAMESPACE_URL, "document"),
+        content_hash=hashlib.sha256(text.encode()).digest(),
         dense=dense or vector(text),
         sparse=ENCODER.encode_document(text),
     )

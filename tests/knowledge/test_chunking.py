@@ -333,55 +333,6 @@ def test_what_only_begins_like_front_matter_is_kept(opening: str) -> None:
     assert passages[-1].heading_path == ("Guide",)
 
 
-IMPORTS = (
-    'import { Callout, Tabs } from "@/components";\n'
-    "import Snippet from '@/snippet'\n"
-    'import {\n  First,\n  Second,\n} from "./both";\n\n'
-    "export const metadata = {\n  wide: true,\n};\n"
-)
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_imports_at_the_start_of_an_mdx_page_are_left_out(newline: str) -> None:
-    start = f"---\ntitle: Page\n---\n\n{IMPORTS}".replace("\n", newline)
-    text = f"{start}{newline}# Guide{newline}{newline}<Steps>{PARAGRAPH}</Steps>"
-
-    passages = cut(text)
-
-    assert passages[0].text.startswith("# Guide")
-    assert left_out(text, passages) == start.strip()
-
-
-def test_imports_before_text_without_a_heading_are_left_out() -> None:
-    text = f"{IMPORTS}\n{PARAGRAPH}"
-
-    assert [passage.text for passage in cut(text)] == [PARAGRAPH.strip()]
-
-
-def test_a_page_of_imports_only_has_no_passages() -> None:
-    assert cut(IMPORTS) == []
-
-
-def test_a_section_of_imports_only_is_no_passage_of_its_own() -> None:
-    text = f"# Guide\n\n{IMPORTS}\n## Install\n\n{PARAGRAPH}"
-
-    assert paths(cut(text)) == [("Guide", "Install")]
-
-
-def test_prose_that_begins_with_the_word_import_is_kept() -> None:
-    text = "import duties rose in 2020.\n\nexport taxes did not.\n"
-
-    assert left_out(text, cut(text)) == ""
-
-
-def test_text_right_after_an_import_is_kept() -> None:
-    text = 'import A from "./a"\n# Guide\nSome text.\n'
-
-    [passage] = cut(text)
-
-    assert passage.text == "# Guide\nSome text."
-
-
 # Texts of every kind
 
 
@@ -575,7 +526,7 @@ def test_a_file_name_is_made_readable(path: str, title: str) -> None:
 
 
 def test_the_comments_of_a_plain_text_file_are_not_its_title() -> None:
-    assert title_of("# a comment\n", "deploy-notes.txt") == "Deploy notes"
+    assert title_of("# a comment\n", "deploy-notes.txt", markdown=False) == "Deploy notes"
 
 
 def test_a_title_is_never_longer_than_a_heading_may_be() -> None:

@@ -1,6 +1,7 @@
 """The embedded index's folder: slots, generations, and what is done with what can't be used."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from app.core.exceptions import IndexUnavailable, StartupError
 from app.knowledge import edge_index
 from app.knowledge.edge_generation import NOTE
 from app.knowledge.edge_index import EdgeIndex
-from app.knowledge.vector_index import IndexSpec, Position
+from app.knowledge.vector_index import FORMAT, IndexSpec, Position
 from tests.knowledge.index_support import ENCODER, SPEC, ids_in, point, vector
 
 
@@ -24,6 +25,12 @@ async def fill(root: Path, *texts: str) -> None:
     await index.upsert([point(text) for text in texts])
     await index.remember(Position(7, 7))
     await index.aclose()
+
+
+def saved_position(root: Path) -> list[int]:
+    [note] = root.glob(f"*/*-*/{NOTE}")
+    position: list[int] = json.loads(note.read_text())["position"]
+    return position
 
 
 def folders(root: Path) -> list[str]:
@@ -83,9 +90,22 @@ async def test_an_index_that_was_built_from_something_else_is_thrown_away(
 async def test_an_index_of_an_older_format_is_thrown_away(tmp_path: Path) -> None:
     await fill(tmp_path, "text")
     note = tmp_path / folders(tmp_path)[0] / NOTE
-    note.write_text(note.read_text().replace('"format": 1', '"format": 0'))
+    note.write_text(note.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     index = await open_index(tmp_path)
     assert await index.position() is None
+    await index.aclose()
+
+
+async def test_a_position_is_written_down_after_an_hour_at_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(tmp_path, "text")
+    index = await open_index(tmp_path)
+    await index.remember(Position(8, 8))
+    before = saved_position(tmp_path)
+    monkeypatch.setattr(edge_index, "SAVE_AFTER_SEC", 0)
+    await index.remember(Position(9, 9))
+    assert (before, saved_position(tmp_path)) == ([7, 7], [9, 9])
     await index.aclose()
 
 

@@ -1,6 +1,5 @@
-"""Which files of a folder are read, how, and what is said about the others."""
+"""Which files of a folder are read, and what is said about the others."""
 
-import hashlib
 import os
 import shutil
 import socket
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.knowledge.exceptions import FolderError
-from app.knowledge.files import FoundFile, Skipped, TextFile, list_files, read_text
+from app.knowledge.files import FoundFile, Skipped, list_files, read_bytes
 
 MEGABYTE = 1_000_000
 
@@ -30,9 +29,9 @@ def skipped(root: Path) -> dict[str, str]:
     return {skip.path: skip.reason for skip in list_files(root, max_bytes=MEGABYTE)[1]}
 
 
-def read_one(root: Path) -> TextFile | Skipped:
+def read_one(root: Path) -> bytes | Skipped:
     [file] = list_files(root, max_bytes=MEGABYTE)[0]
-    return read_text(file, root)
+    return read_bytes(file, root)
 
 
 @pytest.fixture
@@ -55,7 +54,15 @@ def unprivileged() -> Iterator[Path]:
 # What is listed
 
 
-def test_markdown_mdx_and_text_files_are_listed_sorted_by_path(tmp_path: Path) -> None:
+def test_every_kind_of_document_is_listed(tmp_path: Path) -> None:
+    names = ["a.md", "b.mdx", "c.txt", "d.rst", "e.html", "f.htm", "g.pdf", "h.docx"]
+    for name in names:
+        write(tmp_path / name)
+
+    assert found(tmp_path) == names
+
+
+def test_documents_are_listed_sorted_by_path(tmp_path: Path) -> None:
     for name in ["b.md", "a/z.mdx", "a/b/c.txt", "READ.MD", "image.png", "code.py", "md", "a.md"]:
         write(tmp_path / name)
 
@@ -89,9 +96,7 @@ def test_one_file_can_be_the_root(tmp_path: Path) -> None:
     file = write(tmp_path / "notes.md", "# Notes")
 
     assert found(file) == ["notes.md"]
-    assert read_one(file) == TextFile(
-        "notes.md", "# Notes", hashlib.sha256(b"# Notes").digest(), None
-    )
+    assert read_one(file) == b"# Notes"
 
 
 def test_a_relative_root_is_taken_from_the_current_folder(
@@ -101,14 +106,14 @@ def test_a_relative_root_is_taken_from_the_current_folder(
     monkeypatch.chdir(tmp_path)
 
     assert found(Path("docs")) == ["a.md"]
-    assert isinstance(read_one(Path("docs")), TextFile)
+    assert read_one(Path("docs")) == b"Some text.\n"
 
 
 def test_a_root_behind_a_link_is_read(tmp_path: Path) -> None:
     write(tmp_path / "real/a.md")
     (tmp_path / "link").symlink_to("real")
 
-    assert isinstance(read_one(tmp_path / "link"), TextFile)
+    assert read_one(tmp_path / "link") == b"Some text.\n"
 
 
 def test_a_file_over_the_limit_is_skipped_and_the_setting_named(tmp_path: Path) -> None:
@@ -165,8 +170,7 @@ def test_a_link_to_a_file_inside_the_folder_is_read(tmp_path: Path) -> None:
     files, _ = list_files(tmp_path, max_bytes=MEGABYTE)
 
     assert [file.path for file in files] == ["a/real.md", "link.md"]
-    texts = [read_text(file, tmp_path) for file in files]
-    assert [text.text for text in texts if isinstance(text, TextFile)] == ["text", "text"]
+    assert [read_bytes(file, tmp_path) for file in files] == [b"text", b"text"]
 
 
 def test_links_that_lead_outside_the_folder_are_skipped(tmp_path: Path) -> None:
@@ -228,11 +232,11 @@ def test_a_missing_root_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["picture.png", "pipe.md"])
-def test_a_root_that_is_no_text_file_is_an_error(tmp_path: Path, name: str) -> None:
+def test_a_root_that_is_no_document_is_an_error(tmp_path: Path, name: str) -> None:
     write(tmp_path / "picture.png")
     os.mkfifo(tmp_path / "pipe.md")
 
-    with pytest.raises(FolderError, match=r"neither a folder nor a \.md or \.mdx or \.txt file"):
+    with pytest.raises(FolderError, match=r"neither a folder nor a document \(\.md "):
         list_files(tmp_path / name, max_bytes=MEGABYTE)
 
 
@@ -277,79 +281,11 @@ def test_a_file_without_permission_is_skipped(unprivileged: Path) -> None:
     )
 
 
-# What is read
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"plain\n", "plain\n"),
-        ("Grüße 😀 שלום\n".encode(), "Grüße 😀 שלום\n"),
-        ("\ufeff# Grüße\n".encode(), "# Grüße\n"),
-        (b"\xff\xfe" + "# Grüße 😀\r\n".encode("utf-16-le"), "# Grüße 😀\r\n"),
-        (b"\xfe\xff" + "# Grüße 😀\n".encode("utf-16-be"), "# Grüße 😀\n"),
-        (b"a\r\nb\rc\n\x0cd", "a\r\nb\rc\n\x0cd"),
-    ],
-    ids=["ASCII", "UTF-8", "UTF-8 with BOM", "UTF-16 LE", "UTF-16 BE", "newlines"],
-)
-def test_unicode_texts_are_read_exactly(tmp_path: Path, content: bytes, text: str) -> None:
+@pytest.mark.parametrize("content", [b"", b" \n\t\r\n"])
+def test_an_empty_file_is_skipped(tmp_path: Path, content: bytes) -> None:
     write(tmp_path / "a.md", content)
 
-    assert read_one(tmp_path) == TextFile("a.md", text, hashlib.sha256(content).digest(), None)
-
-
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["bare", "with BOM"])
-def test_windows_1252_is_read_with_a_note(tmp_path: Path, mark: bytes) -> None:
-    content = mark + "“Grüße” – 5 €".encode("cp1252")
-    write(tmp_path / "a.md", content)
-
-    assert read_one(tmp_path) == TextFile(
-        "a.md",
-        "“Grüße” – 5 €",
-        hashlib.sha256(content).digest(),
-        "not UTF-8; read as Windows-1252",
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "is empty"),
-        (b" \n\t\r\n\xc2\xa0", "is empty"),
-        (b"\xef\xbb\xbf", "is empty"),
-        (b"\xff\xfe", "is empty"),
-        (b"\x89PNG\r\n\0\x81", "is not text: it contains NUL bytes"),
-        (b"text\0", "is not text: it contains NUL bytes"),
-        ("text".encode("utf-16-le"), "is not text: it contains NUL bytes"),
-        (b"\xff\xfe" + "a\0b".encode("utf-16-le"), "is not text: it contains NUL bytes"),
-        (b"\xff\xfeabc", "begins like UTF-16, but is not: save it as UTF-8"),
-        (b"\xff\xfe\x00\xd8", "begins like UTF-16, but is not: save it as UTF-8"),
-        ("メモ".encode("shift_jis"), "is neither UTF-8 nor Windows-1252: save it as UTF-8"),
-    ],
-)
-def test_what_is_not_a_text_is_skipped_with_the_reason(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
-    write(tmp_path / "a.txt", content)
-
-    assert read_one(tmp_path) == Skipped("a.txt", reason)
-
-
-def test_the_hash_depends_on_the_bytes_only(tmp_path: Path) -> None:
-    write(tmp_path / "a.md", "same")
-    write(tmp_path / "b/c.txt", "same")
-    write(tmp_path / "d.md", b"\xef\xbb\xbfsame")
-    os.utime(tmp_path / "a.md", (0, 0))
-
-    files, _ = list_files(tmp_path, max_bytes=MEGABYTE)
-    hashes = [
-        text.content_hash
-        for text in (read_text(file, tmp_path) for file in files)
-        if isinstance(text, TextFile)
-    ]
-
-    assert hashes[0] == hashes[1] == hashlib.sha256(b"same").digest()
-    assert hashes[2] == hashlib.sha256(b"\xef\xbb\xbfsame").digest()
+    assert read_one(tmp_path) == Skipped("a.md", "is empty")
 
 
 # What changes between listing and reading
@@ -360,7 +296,7 @@ def test_a_file_that_vanished_is_skipped(tmp_path: Path) -> None:
     [file], _ = list_files(tmp_path, max_bytes=MEGABYTE)
     file.absolute.unlink()
 
-    assert read_text(file, tmp_path) == Skipped("a.md", "disappeared before it could be read")
+    assert read_bytes(file, tmp_path) == Skipped("a.md", "disappeared before it could be read")
 
 
 def test_a_folder_that_vanished_is_no_error(tmp_path: Path) -> None:
@@ -368,7 +304,7 @@ def test_a_folder_that_vanished_is_no_error(tmp_path: Path) -> None:
     [file], _ = list_files(tmp_path / "docs", max_bytes=MEGABYTE)
     shutil.rmtree(tmp_path / "docs")
 
-    assert read_text(file, tmp_path / "docs") == Skipped(
+    assert read_bytes(file, tmp_path / "docs") == Skipped(
         "a.md", "disappeared before it could be read"
     )
 
@@ -378,10 +314,7 @@ def test_a_file_that_was_edited_is_read_as_it_is_now(tmp_path: Path) -> None:
     [file], _ = list_files(tmp_path, max_bytes=MEGABYTE)
     write(tmp_path / "a.md", "longer than before")
 
-    text = read_text(file, tmp_path)
-
-    assert isinstance(text, TextFile)
-    assert text.text == "longer than before"
+    assert read_bytes(file, tmp_path) == b"longer than before"
 
 
 def test_a_file_that_grows_without_end_is_skipped(tmp_path: Path) -> None:
@@ -389,7 +322,7 @@ def test_a_file_that_grows_without_end_is_skipped(tmp_path: Path) -> None:
     [file], _ = list_files(tmp_path, max_bytes=MEGABYTE)
     os.truncate(tmp_path / "a.md", 100 * MEGABYTE)
 
-    assert read_text(file, tmp_path) == Skipped("a.md", "is growing while it is read")
+    assert read_bytes(file, tmp_path) == Skipped("a.md", "is growing while it is read")
 
 
 def test_a_file_that_became_a_pipe_does_not_block(tmp_path: Path) -> None:
@@ -398,7 +331,7 @@ def test_a_file_that_became_a_pipe_does_not_block(tmp_path: Path) -> None:
     file.absolute.unlink()
     os.mkfifo(file.absolute)
 
-    assert read_text(file, tmp_path) == Skipped("a.md", "is not a regular file")
+    assert read_bytes(file, tmp_path) == Skipped("a.md", "is not a regular file")
 
 
 def test_a_file_that_became_a_link_to_the_outside_is_not_followed(tmp_path: Path) -> None:
@@ -408,7 +341,7 @@ def test_a_file_that_became_a_link_to_the_outside_is_not_followed(tmp_path: Path
     file.absolute.unlink()
     file.absolute.symlink_to(secret)
 
-    assert read_text(file, tmp_path / "root") == Skipped(
+    assert read_bytes(file, tmp_path / "root") == Skipped(
         "a.md", "is a link to a place outside the folder"
     )
 
@@ -420,6 +353,6 @@ def test_a_folder_that_became_a_link_to_the_outside_is_not_followed(tmp_path: Pa
     shutil.rmtree(tmp_path / "root/docs")
     (tmp_path / "root/docs").symlink_to(tmp_path / "outside")
 
-    assert read_text(file, tmp_path / "root") == Skipped(
+    assert read_bytes(file, tmp_path / "root") == Skipped(
         "docs/a.md", "is a link to a place outside the folder"
     )

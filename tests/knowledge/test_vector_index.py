@@ -13,7 +13,7 @@ from qdrant_client import AsyncQdrantClient
 from app.core.exceptions import IndexUnavailable
 from app.knowledge.edge_index import EdgeIndex
 from app.knowledge.server_index import ServerIndex
-from app.knowledge.vector_index import Hit, Position, VectorIndex
+from app.knowledge.vector_index import Hit, Position, StoredPoint, VectorIndex
 from tests.knowledge.index_support import ENCODER, SPEC, ids_in, point, vector
 
 # Qdrant's local mode says so once per process.
@@ -174,6 +174,26 @@ async def test_many_points_are_written_at_once(place: Place, index: VectorIndex)
     points = [point(f"number {n}") for n in range(300)]
     await index.upsert(points)
     assert await place.ids() == {point.chunk_id for point in points}
+
+
+async def test_a_scan_returns_every_point_in_the_order_of_ids(index: VectorIndex) -> None:
+    points = [point(f"number {n}") for n in range(25)]
+    await index.upsert(points)
+    found: list[StoredPoint] = []
+    while page := await index.scan(found[-1].chunk_id if found else uuid.UUID(int=0), 10):
+        assert len(page) <= 10
+        found += page
+    assert [stored.chunk_id for stored in found] == sorted(point.chunk_id for point in points)
+
+
+async def test_a_scan_tells_what_a_point_was_made_from(index: VectorIndex) -> None:
+    made = point("text")
+    await index.upsert([made])
+    assert await index.scan(uuid.UUID(int=0), 10) == [
+        StoredPoint(
+            made.chunk_id, str(made.source_id), str(made.document_id), made.content_hash.hex()
+        )
+    ]
 
 
 async def test_a_new_index_has_no_position_and_answers_no_search(place: Place) -> None:

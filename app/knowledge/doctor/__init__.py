@@ -1,0 +1,1 @@
+"""Compares PostgreSQL with itself and with every index, and mends what differs."""
