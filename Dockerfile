@@ -11,7 +11,8 @@ COPY settings settings
 RUN make prepare
 
 FROM python:3.11-slim
-RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends git make openssh-client \
+    && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home brag
 WORKDIR /brag
 COPY --from=build --chown=brag /brag /brag

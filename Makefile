@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev prepare run-dev run test check lint bench schema compile upgrade \
+.PHONY: help install install-dev prepare run-dev run worker test check lint bench schema compile upgrade \
 	sync sync-dev pre-commit clean
 
 help: ## Show this list
@@ -17,6 +17,9 @@ run-dev: prepare ## Start bRAG for development on http://127.0.0.1:8000, restart
 
 run: prepare ## Start bRAG for production: gunicorn with WORKERS processes
 	@exec $(BIN)/gunicorn --config settings/gunicorn.conf.py
+
+worker: prepare ## Ingest for the DATABASE_URL that an API serves; as many of them as you like
+	@exec $(BIN)/python -m app.worker
 
 test: install-dev prepare ## Run the tests, in parallel
 	$(BIN)/python -m pytest -n auto

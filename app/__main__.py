@@ -4,9 +4,8 @@ import asyncio
 import atexit
 import gc
 import sys
-import time
-from pathlib import Path
-from typing import Annotated, Any, Self
+from contextlib import aclosing
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -26,51 +25,55 @@ cli = typer.Typer(
 # Imports stand in the commands that need them: models and clients take most of a second to load.
 # ruff: noqa: PLC0415
 
+SOURCE_HELP = (
+    "A folder or file on this machine; a repository that git can clone (it ends with .git or "
+    ".bundle, begins with ssh:// or user@host:, or is a repository's page on GitHub, GitLab, "
+    "Bitbucket or Codeberg); or any other URL: a sitemap, or the first page of a site."
+)
+
 
 @cli.command()
 def ingest(
-    path: Annotated[
-        Path, typer.Argument(help="A folder of .md, .mdx and .txt files, or one file.")
-    ],
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP, metavar="PATH|GIT-URL|URL")],
     *,
     if_empty: Annotated[
         bool, typer.Option("--if-empty", help="Only when the knowledge base has no documents yet.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then ingest what changes in the folder, until Ctrl-C.")
+    ] = False,
+    branch: Annotated[str | None, typer.Option(help="Of a repository; by default its own.")] = None,
+    path_prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="Only what lies below it, in a repository or site; may be repeated."),
+    ] = None,
 ) -> None:
-    """Make the knowledge base mirror a folder: new and changed files in, vanished ones out."""
+    """Make the knowledge base mirror a source: new and changed documents in, vanished ones out.
+
+    Exit codes: 0 done, 1 something failed, 2 it can't be asked for like this, 130 interrupted.
+    """
+    from app.cli.arguments import source_config
+    from app.cli.ingest import ingest_source
+
     settings = _settings()
     try:
-        asyncio.run(_ingest(settings, path, if_empty=if_empty))
+        config = source_config(source, branch=branch, path_prefixes=path_prefix or [])
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from None
+    try:
+        code = ingest_source(settings, config, if_empty=if_empty, watch=watch)
     except KeyboardInterrupt:
         print("Interrupted. What was stored stays; run it again to go on.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        code = 130
+    raise typer.Exit(code)
 
 
-async def _ingest(settings: Settings, path: Path, *, if_empty: bool) -> None:
-    from app.knowledge.ingestion import ingest_folder
-    from app.resources.database import open_database
-    from app.resources.embedder import load_embedder
+@cli.command()
+def status() -> None:
+    """Show the sources, what is being ingested, what failed lately, and who works."""
+    from app.cli.status import show_status
 
-    async with open_database(settings) as database:
-        if if_empty and await database.run(lambda queries: queries.has_documents()):
-            return
-        with BarProgress("files") as progress:
-            report = await ingest_folder(
-                database,
-                lambda: load_embedder(settings),
-                path,
-                model=settings.embedding_model,
-                max_bytes=settings.max_document_bytes,
-                progress=progress,
-            )
-    for skipped in report.skipped:
-        print(f"skipped  {skipped.path}: {skipped.reason}", file=sys.stderr)
-    for name, note in report.notes:
-        print(f"note     {name}: {note}", file=sys.stderr)
-    print(
-        f"{report.stored} stored ({report.passages} passages, {report.embedded} embedded), "
-        f"{report.unchanged} unchanged, {report.removed} removed, {len(report.skipped)} skipped"
-    )
+    show_status(_settings())
 
 
 @cli.command()
@@ -119,8 +122,41 @@ async def _search(settings: Settings, query: str, limit: int) -> None:
 
 
 @cli.command()
+def doctor(
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+) -> None:
+    """Compare PostgreSQL and every index exactly.
+
+    Exit codes: 0 all is well, 1 something differs, 2 something can't be checked.
+    """
+    try:
+        code = asyncio.run(_doctor(_settings(), repair=repair))
+    except (AppError, StartupError) as error:
+        print(error, file=sys.stderr)
+        code = 2
+    raise typer.Exit(code)
+
+
+async def _doctor(settings: Settings, *, repair: bool) -> int:
+    from app.cli.progress import BarProgress
+    from app.resources.doctor import run_doctor
+
+    code = 0
+    with BarProgress("done") as progress:
+        async with aclosing(run_doctor(settings, mend=repair, stage=progress.stage)) as diagnoses:
+            async for diagnosis in diagnoses:
+                for line in (*diagnosis.lines, *map(str, diagnosis.findings)):
+                    print(line)
+                print(diagnosis.verdict)
+                code = diagnosis.exit_code
+    return code
+
+
+@cli.command()
 def prepare() -> None:
     """Prepare the embedding model, once per machine."""
+    from app.cli.progress import BarProgress
     from app.knowledge.model_files import prepare_model
 
     settings = _settings()
@@ -165,53 +201,6 @@ def serve(
         log_config=None,
         timeout_graceful_shutdown=10,
     )
-
-
-class BarProgress:
-    """A bar on standard error, with rate and time left, when somebody is looking."""
-
-    def __init__(self, unit: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as TimeLeft
-
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(f"{unit}, {{task.fields[rate]}}"),
-            TimeLeft(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("Starting", total=None, rate="")
-        self._passages = 0
-        self._started = time.monotonic()
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave it as it stands."""
-        self._bar.stop()
-
-    def start(self, files: int) -> None:
-        """Begin an ingestion."""
-        self._bar.update(self._task, description="Ingesting", total=files)
-
-    def advance(self, files: int, passages: int) -> None:
-        """Go on with an ingestion."""
-        self._passages += passages
-        seconds = max(time.monotonic() - self._started, 0.001)
-        rate = f"{self._passages} passages, {self._passages / seconds:.0f}/s"
-        self._bar.update(self._task, advance=files, rate=rate)
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Go on with preparing a model."""
-        self._bar.update(self._task, description=name.capitalize(), completed=done, total=total)
 
 
 def _place(path: str, heading_path: Any) -> str:

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 import sentry_sdk
@@ -16,7 +16,11 @@ from app.core.api import router as core_router
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
+from app.knowledge.documents.api import router as documents_router
+from app.knowledge.ingestions.api import router as ingestions_router
+from app.knowledge.sources.api import router as sources_router
 from app.resources.service import Resources, open_resources
+from app.worker.embedded import embedded_worker
 from settings import Settings, load_settings
 
 __all__ = ["create_app"]
@@ -58,7 +62,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with open_resources(settings) as resources:
+        async with open_resources(settings) as resources, AsyncExitStack() as stack:
+            if resources.is_embedded:
+                await stack.enter_async_context(embedded_worker(settings, resources.database))
             # What is loaded by now stays. Looking through it for garbage, again and again, would
             # stop every stream for a tenth of a second.
             gc.collect()
@@ -72,10 +78,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     # The last one added is the outermost.
-    api.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    api.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        exceptions={"/v1/documents": settings.max_upload_bytes},
+    )
     api.add_middleware(RequestContext)
     api.add_middleware(PlainStartupErrors)
     install_handlers(api)
     api.include_router(core_router)
     api.include_router(chat_router)
+    api.include_router(sources_router)
+    api.include_router(documents_router)
+    api.include_router(ingestions_router)
     return api

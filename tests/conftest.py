@@ -9,24 +9,25 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from anyio import to_thread
 
 from app.core.database import Database
 from app.core.embedded_postgres import EmbeddedPostgres
 from app.core.logs import QUIET
 from app.core.migrations import migrate
 from app.knowledge.embedding import Embedder
-from app.knowledge.ingestion import IngestionReport, ingest_folder
 from app.knowledge.model_files import prepare_model
 from settings import Settings, load_settings
+from tests.runs import open_runs
 from tests.serving import serve
-from tests.support import SilentProgress, execute, fetch, open_client
+from tests.support import execute, fetch, open_client
 from tests.upstream import MODEL, Upstream
 
 TEMPLATE = "brag_template"
 # Where `make test` prepared the model, whatever the tests set afterwards.
 MODELS_DIR = load_settings().models_dir
 
-Ingest = Callable[..., Awaitable[IngestionReport]]
+Ingest = Callable[..., Awaitable[dict[str, object]]]
 
 
 @pytest.fixture(autouse=True)
@@ -137,29 +138,18 @@ async def upstream_api(
 
 
 @pytest.fixture
-def ingest(database: Database, embedder: Embedder, tmp_path: Path) -> Ingest:
+def ingest(
+    database: Database, embedder: Embedder, settings: Settings, tmp_path: Path
+) -> Iterator[Ingest]:
     """Write files into a folder and ingest it; None removes a file."""
-    folder = tmp_path / "documents"
-    folder.mkdir()
+    with open_runs(database, embedder, settings, tmp_path / "documents") as runs:
 
-    async def ingest(files: dict[str, str | bytes | None] | None = None) -> IngestionReport:
-        for name, content in (files or {}).items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if content is None:
-                path.unlink()
-            else:
-                path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return await ingest_folder(
-            database,
-            lambda: embedder,
-            folder,
-            model=embedder.model_name,
-            max_bytes=1_000_000,
-            progress=SilentProgress(),
-        )
+        async def ingest(files: dict[str, str | bytes | None] | None = None) -> dict[str, object]:
+            run = await to_thread.run_sync(runs.run, files)
+            await to_thread.run_sync(runs.steps.prune)
+            return run
 
-    return ingest
+        yield ingest
 
 
 @pytest.fixture

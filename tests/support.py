@@ -17,7 +17,6 @@ from tests.serving import serve
 
 __all__ = [
     "Event",
-    "SilentProgress",
     "eventually",
     "execute",
     "fetch",
@@ -25,16 +24,6 @@ __all__ = [
     "parse_events",
     "read_events",
 ]
-
-
-class SilentProgress:
-    """For ingestions that nobody watches."""
-
-    def start(self, files: int) -> None:
-        """Say nothing."""
-
-    def advance(self, files: int, passages: int) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query, Request, Response
 from app.chat.dependencies import ChatServiceDep
 from app.chat.history import list_messages
 from app.chat.models import Answer, AnswerWithSources, MessageRequest, StoredMessage
-from app.chat.streaming import EventStream, while_reader_waits
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
+from app.core.paging import link_to_next_page
+from app.core.streaming import EventStream, while_reader_waits
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 
@@ -82,7 +83,5 @@ async def messages(
 ) -> list[StoredMessage]:
     """Questions and answers, newest first; the `Link` header leads to the next page."""
     page, following = await list_messages(database, limit=limit, cursor=cursor)
-    if following:
-        url = request.url.include_query_params(cursor=following, limit=limit)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    link_to_next_page(request, response, following)
     return page

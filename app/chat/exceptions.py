@@ -2,7 +2,7 @@
 
 from app.core.exceptions import AppError, InvalidRequest
 
-__all__ = ["PostProcessingFailed", "ReaderLeft", "ServerStopping", "UnknownModel"]
+__all__ = ["PostProcessingFailed", "UnknownModel"]
 
 
 class UnknownModel(InvalidRequest):
@@ -16,18 +16,3 @@ class PostProcessingFailed(AppError):
 
     status_code = 503
     code = "post_processing_failed"
-
-
-class ReaderLeft(AppError):
-    """The reader left before the stream began."""
-
-    # nginx's word for it; nobody gets to see it but the logs.
-    status_code = 499
-    code = "reader_left"
-
-
-class ServerStopping(AppError):
-    """The server is stopping. Please ask again in a moment."""
-
-    status_code = 503
-    code = "server_stopping"

@@ -1,13 +1,12 @@
 """Stored messages, newest first, in pages."""
 
-import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app.chat.models import StoredMessage, TokenUsage
 from app.core.database import Database, Queries
-from app.core.exceptions import InvalidRequest
+from app.core.paging import decode_cursor, encode_cursor
 
 __all__ = ["list_messages"]
 
@@ -20,11 +19,11 @@ async def list_messages(
     Raises:
         InvalidRequest: the cursor is not one of ours.
     """
-    time, message_id = _decode(cursor) if cursor else (None, None)
+    time, message_id = decode_cursor(cursor)
     rows = await database.run_statement(_list, limit + 1, time, message_id)
     page = [_stored_message(row) for row in rows[:limit]]
     more = len(rows) > limit
-    return page, _encode(page[-1]) if more else None
+    return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
 
 def _list(
@@ -38,19 +37,3 @@ def _stored_message(row: dict[str, Any]) -> StoredMessage:
         prompt_tokens=row.pop("prompt_tokens"), completion_tokens=row.pop("completion_tokens")
     )
     return StoredMessage(**row, usage=usage)
-
-
-def _encode(message: StoredMessage) -> str:
-    position = f"{message.created_at.isoformat()} {message.id}"
-    return base64.urlsafe_b64encode(position.encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        time, message_id = base64.urlsafe_b64decode(cursor).decode().rsplit(" ", 1)
-        # In UTC: PostgreSQL doesn't know every offset that Python does.
-        return datetime.fromisoformat(time).astimezone(UTC), UUID(message_id)
-    except (ValueError, OverflowError):
-        raise InvalidRequest(
-            "cursor: use the one from the Link header of the page before"
-        ) from None

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.chat.constants import ChatRole, MessageStatus
+from app.core.text import storable
 
 __all__ = [
     "Answer",
@@ -23,24 +24,12 @@ __all__ = [
 QUESTION = "How do I ingest a folder?"
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must not contain half of a surrogate pair") from None
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
-
-
 class MessageRequest(BaseModel):
     """A question, and optionally which model answers it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"message": QUESTION}]})
 
-    message: Annotated[str, AfterValidator(_storable)]
+    message: Annotated[str, AfterValidator(storable)]
     model: str | None = Field(
         default=None, description="One of the allowed models; unset means the default."
     )

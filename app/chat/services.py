@@ -24,11 +24,12 @@ from app.chat.models import (
     TokenUsage,
 )
 from app.chat.prompts import PromptPassage, completion_messages, question_messages
-from app.chat.streaming import event, sources_event
+from app.chat.streaming import sources_event
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError, InvalidRequest
 from app.core.handlers import error_response
 from app.core.llm import LLM, AnswerStream, Usage
+from app.core.streaming import event
 from app.knowledge.retrieval import RetrievedPassage, Retriever
 
 __all__ = ["ChatService"]

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 import app
+from app.core.metrics import CONTENT_TYPE, render
 from app.core.models import Health, PartStatus, Readiness, Version
 
 router = APIRouter(tags=["service"])
@@ -24,6 +25,18 @@ async def health() -> Health:
 async def readiness(request: Request, response: Response) -> Readiness:
     """Tell, part by part, whether questions can be answered now; 503 when a part is down."""
     parts: dict[str, PartStatus] = await request.state.resources.check()
-    ready = all(part.status == "ok" for part in parts.values())
+    ready = all(part.status != "down" for part in parts.values())
     response.status_code = 200 if ready else 503
     return Readiness(status="ready" if ready else "unavailable", parts=parts)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE: {"example": "brag_workers 3.0\n"}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Tell a monitoring system about parts, index, queues and workers, in Prometheus' format."""
+    resources = request.state.resources
+    body = render(await resources.check(), await resources.queue())
+    return Response(body, media_type=CONTENT_TYPE)

@@ -8,6 +8,9 @@ AppError                      an answer to a request that failed; one handler re
 ├── IndexUnavailable          503
 ├── UpstreamFailed            502
 ├── UpstreamTimedOut          504
+├── ReaderLeft                499, in logs only
+├── ServerStopping            503
+├── Conflict                  409
 └── (each domain adds its own in its `exceptions.py`)
 StartupError                  bRAG cannot start: one plain sentence that says what to do
 """
@@ -17,11 +20,14 @@ from typing import Any, ClassVar
 
 __all__ = [
     "AppError",
+    "Conflict",
     "DatabaseUnavailable",
     "IndexUnavailable",
     "InvalidRequest",
     "NotFound",
     "PayloadTooLarge",
+    "ReaderLeft",
+    "ServerStopping",
     "StartupError",
     "UpstreamFailed",
     "UpstreamTimedOut",
@@ -52,6 +58,13 @@ class NotFound(AppError):
 
     status_code = 404
     code = "not_found"
+
+
+class Conflict(AppError):
+    """This is in conflict with what there is."""
+
+    status_code = 409
+    code = "conflict"
 
 
 class PayloadTooLarge(AppError):
@@ -94,6 +107,21 @@ class UpstreamTimedOut(AppError):
 
     status_code = 504
     code = "upstream_timed_out"
+
+
+class ReaderLeft(AppError):
+    """The reader left before the stream began."""
+
+    # nginx's word for it; nobody gets to see it but the logs.
+    status_code = 499
+    code = "reader_left"
+
+
+class ServerStopping(AppError):
+    """The server is stopping. Please ask again in a moment."""
+
+    status_code = 503
+    code = "server_stopping"
 
 
 class StartupError(Exception):

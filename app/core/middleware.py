@@ -7,6 +7,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -71,19 +72,27 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses bodies of more than `max_bytes`, announced or not, with a 413 in our own shape."""
+    """Refuses bodies of more than `max_bytes`, announced or not, with a 413 in our own shape.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Below some paths another limit holds: `exceptions`, by the path's beginning. (FastAPI has such
+    limits too, but answers in plain text.)
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, *, exceptions: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._exceptions = exceptions or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        max_bytes = self._limit_of(scope["path"])
         announced = Headers(scope=scope).get("content-length", "")
-        too_large = announced.isdecimal() and int(announced) > self._max_bytes
+        too_large = announced.isdecimal() and int(announced) > max_bytes
         received = 0
 
         async def limited_receive() -> Message:
@@ -91,12 +100,18 @@ class BodyLimit:
             if not too_large:
                 message = await receive()
                 received += len(message.get("body", b""))
-            if too_large or received > self._max_bytes:
+            if too_large or received > max_bytes:
                 # An HTTPException, since FastAPI turns all others from here into a 400.
-                raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
+                raise HTTPException(413, f"The body is larger than {max_bytes} bytes.")
             return message
 
         await self._app(scope, limited_receive, send)
+
+    def _limit_of(self, path: str) -> int:
+        for beginning, max_bytes in self._exceptions.items():
+            if path.startswith(beginning):
+                return max_bytes
+        return self._max_bytes
 
 
 class PlainStartupErrors:

@@ -40,8 +40,20 @@ class Health(BaseModel):
 class PartStatus(BaseModel):
     """One part that bRAG depends on."""
 
-    status: str = Field(examples=["ok"], description="`ok` or `down`")
+    status: str = Field(
+        examples=["ok"],
+        description="`ok` or `down`; of the worker `absent` or `unknown`, which keeps no question "
+        "from being answered",
+    )
     detail: str | None = Field(default=None, examples=["PostgreSQL answers"])
+    lag_changes: int | None = Field(
+        default=None,
+        examples=[0],
+        description="Of the index: how many changes it has yet to follow, 10,000 at most",
+    )
+    lag_seconds: float | None = Field(
+        default=None, examples=[0.0], description="Of the index: since when the first of them waits"
+    )
 
 
 class Readiness(BaseModel):

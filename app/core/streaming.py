@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 import anyio
 from fastapi import Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.chat.exceptions import ReaderLeft, ServerStopping
-from app.chat.models import SourceText
+from app.core.exceptions import ReaderLeft, ServerStopping
 from app.core.handlers import error_response
 
-__all__ = ["EventStream", "event", "sources_event", "while_reader_waits"]
+__all__ = ["EventStream", "event", "while_reader_waits"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,18 +24,12 @@ CLOSING_SEC = 10
 # What a reader may lag behind before the language model is read no further.
 BUFFERED_EVENTS = 64
 END = b""
-_sources = TypeAdapter(list[SourceText])
 T = TypeVar("T")
 
 
-def event(name: str, data: BaseModel) -> bytes:
-    """Encode one event."""
-    return format_sse_event(event=name, data_str=data.model_dump_json())
-
-
-def sources_event(sources: list[SourceText]) -> bytes:
-    """Encode the `sources` event, whose data is a list."""
-    return format_sse_event(event="sources", data_str=_sources.dump_json(sources).decode())
+def event(name: str, data: BaseModel, *, event_id: str | None = None) -> bytes:
+    """Encode one event; a reader that connects again names the last `event_id` it has seen."""
+    return format_sse_event(event=name, data_str=data.model_dump_json(), id=event_id)
 
 
 async def while_reader_waits(request: Request, opening: Coroutine[Any, Any, T]) -> T:

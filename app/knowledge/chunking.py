@@ -34,7 +34,6 @@ _TINY_FRACTION: Final = 12
 # Passages cut at once, because the splitter's time grows with the square of a long line's length.
 _WINDOW: Final = 10
 
-_PLAIN_TEXT_SUFFIX: Final = ".txt"
 _FOLDER_PAGES: Final = frozenset({"index", "readme"})
 
 _Splitter = MarkdownSplitter | TextSplitter
@@ -53,16 +52,6 @@ _FRONT_MATTER = re.compile(
     re.VERBOSE,
 )
 _FRONT_MATTER_TITLE = re.compile(r"^title[ \t]*:(.*)$", re.MULTILINE)
-# MDX's `import` and `export` statements, with the indented or closing lines that continue them.
-_MODULE_BLOCKS = re.compile(
-    r"""(?> \s*
-        (?: import\s (?: [^"'.()\n] | \n(?!\s*\n) ){0,1000} ["']
-          | export\s+ (?: default | const | let | var | function | async | class )\b )
-        [^\n]* \n?
-        (?: (?: [^\S\n]+ \S | [}\])] ) [^\n]* \n? )*
-    )+ \s*""",
-    re.VERBOSE,
-)
 _HEADING_ATTRIBUTES = re.compile(r"\{\s*[#.:][^{}]*\}\s*$")
 
 # Inline markup is parsed for headings alone: it is most of the work.
@@ -104,10 +93,10 @@ class _Section:
     path: tuple[str, ...]
 
 
-def title_of(text: str, path: str) -> str:
+def title_of(text: str, path: str, *, markdown: bool = True) -> str:
     """Name a document: its front matter's title, else its first heading, else its file name."""
     file = PurePosixPath(path)
-    if file.suffix.lower() != _PLAIN_TEXT_SUFFIX:
+    if markdown:
         begin, title = _front_matter(text)
         if title:
             return title
@@ -122,8 +111,8 @@ def title_of(text: str, path: str) -> str:
 def split(text: str, *, max_characters: int, markdown: bool = True) -> list[Passage]:
     """Cut a document into passages: in order, not overlapping, none of them blank.
 
-    Everything but white space is in exactly one passage, save YAML front matter and MDX's imports,
-    which say nothing about the subject. The embedded text of a passage is at most `max_characters`
+    Everything but white space is in exactly one passage, save YAML front matter, which says nothing
+    about the subject. The embedded text of a passage is at most `max_characters`
     long, unless its heading path alone takes more than half of them.
     """
     if markdown:
@@ -189,10 +178,8 @@ def _shortened(heading: str) -> str:
 
 
 def _sections(text: str) -> Iterator[_Section]:
-    """The document cut before every heading; front matter and imports are left out."""
+    """The document cut before every heading; front matter is left out."""
     begin, title = _front_matter(text)
-    if module_blocks := _MODULE_BLOCKS.match(text, begin):
-        begin = module_blocks.end()
     headings = list(_headings(text, begin))
     ends = [*(heading.start for heading in headings[1:]), len(text)]
     # Sites show the front matter's title as the page's heading, where it has no other.
@@ -218,7 +205,7 @@ def _filled(text: str, sections: Iterable[_Section], tiny: int) -> list[_Section
     for section in sections:
         body = text[section.body_start : section.body_end].strip()
         headed = section.body_start > section.start
-        if not body or _MODULE_BLOCKS.fullmatch(body):
+        if not body:
             if headed:
                 waiting = waiting or section
         elif not headed and len(body) < tiny:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from app.chat.models import MessageRequest
-from app.chat.streaming import EventStream
+from app.core.streaming import EventStream
 from app.main import create_app
 from app.resources.service import open_resources
 from settings import Settings

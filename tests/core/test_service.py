@@ -26,8 +26,34 @@ async def test_readiness_names_every_part(api: httpx2.AsyncClient) -> None:
     assert response.status_code == 200
     assert response.json()["status"] == "ready"
     parts = response.json()["parts"]
-    assert parts.keys() == {"database", "index", "embedding_model", "language_model"}
+    assert parts.keys() == {"database", "index", "embedding_model", "language_model", "worker"}
+    worker = parts.pop("worker")
     assert {part["status"] for part in parts.values()} == {"ok"}
+    assert (worker["status"], worker["detail"]) == ("absent", "No worker runs; no job waits.")
+
+
+async def test_readiness_and_metrics_tell_what_waits_in_the_queue(
+    api: httpx2.AsyncClient, database_url: str
+) -> None:
+    execute(
+        database_url,
+        "INSERT INTO procrastinate_workers DEFAULT VALUES;"
+        "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('document', 'x'),"
+        " ('document', 'x'), ('list', 'y');"
+        "UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'y';"
+        "UPDATE procrastinate_events SET at = now() - interval '90 seconds'",
+    )
+
+    worker = (await api.get("/readiness")).json()["parts"]["worker"]
+    metrics = (await api.get("/metrics")).text.splitlines()
+
+    assert (worker["status"], worker["detail"]) == ("ok", "2 jobs wait, the first for 90 s.")
+    assert 'brag_jobs{queue="document",state="waiting"} 2.0' in metrics
+    assert 'brag_jobs{queue="list",state="running"} 1.0' in metrics
+    oldest = [line for line in metrics if line.startswith('brag_oldest_job_seconds{queue="doc')]
+    assert 90 <= float(oldest[0].split()[-1]) < 100
+    assert "brag_workers 1.0" in metrics
+    assert 'brag_part_up{part="database"} 1.0' in metrics
 
 
 async def test_every_response_has_a_request_id(api: httpx2.AsyncClient) -> None:

@@ -1,0 +1,90 @@
+"""Routes about documents."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from app.core.dependencies import DatabaseDep
+from app.core.models import ErrorResponse
+from app.core.paging import link_to_next_page
+from app.knowledge.documents import services
+from app.knowledge.documents.models import AcceptedDocuments, Document, DocumentText
+from app.knowledge.documents.reading import BODY, read_upload, read_uploads
+
+__all__ = ["router"]
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    422: {"model": ErrorResponse, "description": "The request is not valid."},
+    503: {"model": ErrorResponse, "description": "The database or the disk is unavailable."},
+}
+TOO_LARGE: dict[int | str, dict[str, Any]] = {
+    413: {"model": ErrorResponse, "description": "Larger than MAX_UPLOAD_BYTES."}
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such document."}
+}
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorResponse, "description": "It belongs to a source that is kept in sync."}
+}
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"], responses=FAILURES)
+
+
+@router.post("", status_code=status.HTTP_202_ACCEPTED, responses=TOO_LARGE, openapi_extra=BODY)
+async def upload_documents(
+    request: Request, response: Response, database: DatabaseDep
+) -> AcceptedDocuments:
+    """Take in files (.md, .mdx, .txt, .rst, .html, .pdf, .docx) or a text; the run stores them."""
+    accepted = await services.accept(database, await read_uploads(request))
+    response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
+    return accepted
+
+
+@router.get("")
+async def list_documents(
+    request: Request,
+    response: Response,
+    database: DatabaseDep,
+    source_id: UUID | None = None,
+    path_prefix: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[
+        str | None, Query(description="From the `Link` header of the page before.")
+    ] = None,
+) -> list[Document]:
+    """Documents, newest first; the `Link` header leads to the next page."""
+    page, following = await services.find_page(
+        database, source_id=source_id, path_prefix=path_prefix, limit=limit, cursor=cursor
+    )
+    link_to_next_page(request, response, following)
+    return page
+
+
+@router.get("/{document_id}", responses=NOT_FOUND)
+async def get_document(document_id: UUID, database: DatabaseDep) -> DocumentText:
+    """A document with its whole text and the places of its chunks."""
+    return await services.find(database, document_id)
+
+
+@router.put(
+    "/{document_id}",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=NOT_FOUND | CONFLICT | TOO_LARGE,
+    openapi_extra=BODY,
+)
+async def replace_document(
+    document_id: UUID, request: Request, response: Response, database: DatabaseDep
+) -> AcceptedDocuments:
+    """Give an uploaded document another content; the old one answers until it is stored."""
+    accepted = await services.replace(database, document_id, await read_upload(request))
+    response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
+    return accepted
+
+
+@router.delete(
+    "/{document_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND | CONFLICT
+)
+async def delete_document(document_id: UUID, database: DatabaseDep) -> None:
+    """Remove an uploaded document; no search finds it from now on."""
+    await services.delete(database, document_id)

@@ -1,0 +1,103 @@
+"""Requests and answers about documents."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.core.text import storable
+from app.knowledge.ingestions.models import Ingestion
+
+__all__ = [
+    "AcceptedDocument",
+    "AcceptedDocuments",
+    "Document",
+    "DocumentChunk",
+    "DocumentText",
+    "NewDocument",
+]
+
+MAX_PATH_CHARACTERS = 500
+
+Text = Annotated[str, AfterValidator(storable)]
+
+
+def _checked_path(path: str) -> str:
+    storable(path)
+    parts = path.split("/")
+    if path != path.strip() or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must look like guide/intro.md")
+    return path
+
+
+class NewDocument(BaseModel):
+    """A text to be taken in as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Opening hours",
+                    "text": "We are open from 9 to 17, Monday to Friday.",
+                    "metadata": {"team": "support"},
+                }
+            ]
+        },
+    )
+
+    title: Annotated[str, Field(max_length=500), AfterValidator(storable)]
+    text: Text = Field(description="Markdown or plain text.")
+    path: (
+        Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), AfterValidator(_checked_path)] | None
+    ) = Field(
+        None, description="What tells it from others; by default the title. The same path replaces."
+    )
+    metadata: dict[str, Any] = Field({}, description="Yours; it comes back with the document.")
+
+
+class Document(BaseModel):
+    """A document."""
+
+    id: UUID
+    source_id: UUID
+    source_kind: str = Field(examples=["upload"])
+    path: str = Field(examples=["guide/intro.md"])
+    title: str = Field(examples=["Introduction"])
+    url: str | None = Field(description="Where it was read, if it has a place on the web.")
+    media_type: str = Field(examples=["text/markdown"])
+    metadata: dict[str, Any]
+    characters: int = Field(examples=[4210])
+    created_at: datetime
+    updated_at: datetime
+
+
+class DocumentChunk(BaseModel):
+    """A passage of a document: `text[start:end]` of it."""
+
+    id: UUID
+    start: int = Field(description="Characters into the document's text.")
+    end: int = Field(description="Exclusive.")
+    heading_path: list[str]
+
+
+class DocumentText(Document):
+    """A document with its text, which the offsets of chunks and citations point into."""
+
+    text: str
+    chunks: list[DocumentChunk]
+
+
+class AcceptedDocument(BaseModel):
+    """A document that will be there when its ingestion has ended."""
+
+    id: UUID
+    path: str = Field(examples=["guide/intro.md"])
+
+
+class AcceptedDocuments(BaseModel):
+    """Documents that were taken in, and the run that stores them."""
+
+    ingestion: Ingestion
+    documents: list[AcceptedDocument]

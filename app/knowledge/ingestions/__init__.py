@@ -1,0 +1,1 @@
+"""Runs over sources: how they go on, and what is told about them."""

@@ -1,0 +1,237 @@
+"""Beginning, following, cancelling and repeating runs."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.core.database import Database, Queries
+from app.core.exceptions import Conflict, NotFound
+from app.core.paging import decode_cursor, encode_cursor
+from app.core.streaming import event
+from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
+from app.knowledge.ingestions.schedule import begin_run
+from app.knowledge.ingestions.transitions import log, open_run
+
+__all__ = [
+    "cancel",
+    "cancel_all",
+    "find",
+    "find_page",
+    "follow",
+    "items",
+    "log_lines",
+    "replay",
+    "retry",
+]
+
+ACTIVE = ("queued", "listing", "running")
+POLL_SEC = 0.5
+
+
+class IngestionNotFound(NotFound):
+    """There is no such ingestion."""
+
+    code = "ingestion_not_found"
+
+
+class IngestionActive(Conflict):
+    """A run over this source is under way: wait for its end, or cancel it."""
+
+    code = "ingestion_active"
+
+
+class NothingToRetry(Conflict):
+    """Nothing of this run has failed, or it has not ended yet."""
+
+    code = "nothing_to_retry"
+
+
+async def find(database: Database, ingestion_id: UUID) -> Ingestion:
+    """Return a run as it is now.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return _ingestion(await database.run_statement(_find, ingestion_id))
+
+
+async def find_page(
+    database: Database,
+    *,
+    source_id: UUID | None,
+    state: IngestionState | None,
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[Ingestion], str | None]:
+    """Return a page of runs, newest first, and the cursor of the next page."""
+    time, last_id = decode_cursor(cursor)
+    rows = await database.run_statement(_page, source_id, state, time, last_id, limit + 1)
+    page = [_ingestion(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
+
+
+async def items(
+    database: Database,
+    ingestion_id: UUID,
+    *,
+    state: ItemState | None,
+    limit: int,
+    after: str | None,
+) -> list[Item]:
+    """Return a page of a run's documents, by path.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    rows = await database.run(_items, ingestion_id, state, limit, after)
+    return [Item(**row) for row in rows]
+
+
+async def log_lines(
+    database: Database, ingestion_id: UUID, *, after: int, limit: int
+) -> list[LogLine]:
+    """Return what has happened in a run, after a line.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    rows = await database.run(_log, ingestion_id, after, limit)
+    return [LogLine(**row) for row in rows]
+
+
+async def follow(database: Database, ingestion_id: UUID, *, after: int) -> AsyncGenerator[bytes]:
+    """Yield a run's lines and progress as events, until it has ended."""
+    ingestion: Ingestion | None = None
+    while True:
+        current, lines = await database.run(_look, ingestion_id, after)
+        for line in lines:
+            after = line.id
+            yield event("log", line, event_id=str(line.id))
+        if current != ingestion:
+            ingestion = current
+            yield event("progress", current)
+        if current.finished_at is not None:
+            yield event("done", current)
+            return
+        await asyncio.sleep(POLL_SEC)
+
+
+async def cancel(database: Database, ingestion_id: UUID) -> Ingestion:
+    """Stop a run; what it has stored stays. A run that has ended is left alone.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return _ingestion(await database.run(_cancel, ingestion_id))
+
+
+async def retry(database: Database, ingestion_id: UUID) -> Ingestion:
+    """Try again what failed, in the same run.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: nothing has failed, or another run over the source is under way.
+    """
+    return _ingestion(await database.run(_retry, ingestion_id))
+
+
+async def replay(database: Database, ingestion_id: UUID) -> Ingestion:
+    """Begin a new run like this one, which stores everything again.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: another run over the source is under way.
+    """
+    return _ingestion(await database.run(_replay, ingestion_id))
+
+
+def cancel_all(queries: Queries, source_id: UUID) -> None:
+    """Stop all that is under way over a source that is locked."""
+    for row in list(queries.active_ingestions(source_id=source_id)):
+        _cancel(queries, row["id"])
+
+
+def _find(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+    row: dict[str, Any] | None = queries.find_ingestion(ingestion_id=ingestion_id)
+    if row is None:
+        raise IngestionNotFound
+    return row
+
+
+def _page(
+    queries: Queries,
+    source_id: UUID | None,
+    state: str | None,
+    time: datetime | None,
+    last_id: UUID | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    return list(
+        queries.list_ingestions(
+            source_id=source_id, state=state, before_time=time, before_id=last_id, limit=limit
+        )
+    )
+
+
+def _items(
+    queries: Queries, ingestion_id: UUID, state: str | None, limit: int, after: str | None
+) -> list[dict[str, Any]]:
+    _find(queries, ingestion_id)
+    return list(
+        queries.list_items(ingestion_id=ingestion_id, state=state, limit=limit, after=after)
+    )
+
+
+def _log(queries: Queries, ingestion_id: UUID, after: int, limit: int) -> list[dict[str, Any]]:
+    _find(queries, ingestion_id)
+    return list(queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=limit))
+
+
+def _look(queries: Queries, ingestion_id: UUID, after: int) -> tuple[Ingestion, list[LogLine]]:
+    # The run first: what it logged before its end is then among the lines.
+    current = _ingestion(_find(queries, ingestion_id))
+    rows = queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=1000)
+    return current, [LogLine(**row) for row in rows]
+
+
+def _cancel(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+    if open_run(queries, str(ingestion_id), *ACTIVE):
+        queries.finish_ingestion(ingestion_id=ingestion_id, state="cancelled", error=None)
+        queries.cancel_items(ingestion_id=ingestion_id)
+        list(queries.cancel_jobs(ingestion_id=str(ingestion_id)))
+        log(queries, str(ingestion_id), "cancelled", level="warning")
+    return _find(queries, ingestion_id)
+
+
+def _retry(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+    if not open_run(queries, str(ingestion_id), "failed", "incomplete"):
+        _find(queries, ingestion_id)
+        raise NothingToRetry
+    run = queries.ingestion_of(ingestion_id=ingestion_id)
+    if queries.active_ingestion(source_id=run["source_id"]) is not None:
+        raise IngestionActive
+    if run["state"] == "failed":
+        queries.reopen_ingestion(ingestion_id=ingestion_id, state="queued")
+        list(queries.defer_list_job(ingestion_id=str(ingestion_id)))
+    else:
+        queries.reopen_ingestion(ingestion_id=ingestion_id, state="running")
+        queries.retry_items(ingestion_id=ingestion_id)
+        list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
+    log(queries, str(ingestion_id), "trying again what failed")
+    return _find(queries, ingestion_id)
+
+
+def _replay(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+    source_id = _find(queries, ingestion_id)["source_id"]
+    queries.lock_source(source_id=source_id)
+    row, begun = begin_run(queries, source_id, cause="replay", everything=True)
+    if not begun:
+        raise IngestionActive
+    return row
+
+
+def _ingestion(row: dict[str, Any]) -> Ingestion:
+    return Ingestion(**row)

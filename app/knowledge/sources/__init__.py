@@ -1,0 +1,1 @@
+"""Where documents come from, as users see it."""
