@@ -50,7 +50,7 @@ def watch_folder(folder: Path, sync: Callable[[], object], *, ignored: Path) -> 
     is_due = True
     while True:
         try:
-            next(changes)
+            is_due |= bool(next(changes))
         except KeyboardInterrupt:
             return
         if is_due:
