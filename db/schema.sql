@@ -776,6 +776,7 @@ CREATE TABLE public.ingestion (
     passages integer DEFAULT 0 NOT NULL,
     embedded integer DEFAULT 0 NOT NULL,
     listings integer DEFAULT 0 NOT NULL,
+    recipe text DEFAULT ''::text NOT NULL,
     error text,
     source_state jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,

@@ -70,6 +70,8 @@ CREATE TABLE ingestion (
     embedded integer NOT NULL DEFAULT 0,
     -- how often a listing has begun: only the last one counts, the others were taken for dead
     listings integer NOT NULL DEFAULT 0,
+    -- how it makes text and chunks of files, see document
+    recipe text NOT NULL DEFAULT '',
     -- why the run itself failed, for people
     error text,
     -- becomes the source's when the run has succeeded

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from app.core.database import Database, Queries
 from app.knowledge.connectors.access import Access, parse_config
@@ -37,6 +38,14 @@ class _Run:
     listing: int
     # (version, recipe) by path
     stored: dict[str, tuple[str, str]]
+    # (version, reason) by path, as the last run found
+    unusable: dict[str, tuple[str, str]]
+
+    @property
+    def known_state(self) -> dict[str, Any]:
+        """What the last listing left, unless everything has to be looked at again."""
+        outdated = any(recipe != RECIPE for _, recipe in self.stored.values())
+        return {} if self.everything or outdated else self.source_state
 
 
 def list_source(database: Database, access: Access, ingestion_id: str) -> None:
@@ -54,10 +63,8 @@ def list_source(database: Database, access: Access, ingestion_id: str) -> None:
         database.run_sync(_queue_uploads, ingestion_id, run)
         return
     try:
-        state = {} if run.everything else run.source_state
-        with access.snapshot(
-            parse_config(run.config), state, by_operator=run.by_operator
-        ) as snapshot:
+        config = parse_config(run.config)
+        with access.snapshot(config, run.known_state, by_operator=run.by_operator) as snapshot:
             if snapshot.listing is None:
                 database.run_sync(_finish_unchanged, ingestion_id, run)
                 return
@@ -80,7 +87,7 @@ def vanished(stored: Iterable[str], listed: Iterable[str], skipped: Sequence[Ski
 def _begin(queries: Queries, ingestion_id: str) -> _Run | None:
     if not open_run(queries, ingestion_id, "queued", "listing"):
         return None
-    listing = queries.begin_listing(ingestion_id=ingestion_id)
+    listing = queries.begin_listing(ingestion_id=ingestion_id, recipe=RECIPE)
     queries.delete_items(ingestion_id=ingestion_id)
     run = queries.ingestion_of(ingestion_id=ingestion_id)
     log(queries, ingestion_id, "listing the source")
@@ -93,7 +100,13 @@ def _begin(queries: Queries, ingestion_id: str) -> _Run | None:
         run["by_operator"],
         listing,
         {row["path"]: (row["version"], row["recipe"]) for row in rows},
+        _find_unusable(queries, run["source_id"]),
     )
+
+
+def _find_unusable(queries: Queries, source_id: UUID) -> dict[str, tuple[str, str]]:
+    rows = queries.list_unusable(source_id=source_id, recipe=RECIPE)
+    return {row["path"]: (row["version"], row["error"]) for row in rows}
 
 
 def _store_items(
@@ -102,6 +115,11 @@ def _store_items(
     """Keep what has changed, contents included; return what turned out to be unusable."""
     wanted = [entry for entry in _usable(listing) if not _is_unchanged(entry, run)]
     skipped = [*listing.skipped, *_too_long(listing)]
+    if not run.everything:
+        # Looking again would find the same.
+        known = {entry.path for entry in wanted if _is_known_unusable(entry, run)}
+        skipped += [Skipped(path, run.unusable[path][1]) for path in sorted(known)]
+        wanted = [entry for entry in wanted if entry.path not in known]
     by_path = {entry.path: _item(entry) for entry in wanted}
     batch: list[Item] = []
     size = 0
@@ -148,6 +166,10 @@ def _is_unchanged(entry: Entry, run: _Run) -> bool:
     )
 
 
+def _is_known_unusable(entry: Entry, run: _Run) -> bool:
+    return entry.version != "" and run.unusable.get(entry.path, ("",))[0] == entry.version
+
+
 def _item(entry: Entry) -> Item:
     return {
         "path": entry.path,
@@ -187,19 +209,19 @@ def _finish(
     """Queue a job for each new document; from here on the listing is never repeated."""
     if not _is_current(queries, ingestion_id, run):
         return
-    usable = [entry.path for entry in _usable(listing)]
+    entries = {entry.path: entry for entry in _usable(listing)}
     unusable = {skip.path: skip.reason for skip in skipped}
     items = [
-        _item(Entry(path)) | {"state": "skipped", "error": reason}
+        _item(entries.get(path, Entry(path))) | {"state": "skipped", "error": reason}
         for path, reason in unusable.items()
     ]
     if run.kind not in FETCHED_ANYWAY:
-        gone = set(vanished(run.stored, usable, skipped)) - unusable.keys()
+        gone = set(vanished(run.stored, entries, skipped)) - unusable.keys()
         items += [_item(Entry(path)) | {"state": "vanished"} for path in sorted(gone)]
         _delete_unusable(queries, ingestion_id, run, skipped)
     queries.insert_items(ingestion_id=ingestion_id, items=json.dumps(items))
     jobs = list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
-    met = [path for path in usable if path not in unusable]
+    met = [path for path in entries if path not in unusable]
     queries.begin_running(
         ingestion_id=ingestion_id,
         listed=len(met) + len(unusable),
@@ -247,7 +269,7 @@ def _finish_unchanged(queries: Queries, ingestion_id: str, run: _Run) -> None:
             listed=documents,
             unchanged=documents,
             skipped=0,
-            source_state=None,
+            source_state=json.dumps(run.source_state),
         )
         finish_if_done(queries, ingestion_id)
 

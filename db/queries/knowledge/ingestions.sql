@@ -82,7 +82,8 @@ SELECT state FROM ingestion WHERE id = :ingestion_id FOR UPDATE
 -- :name begin_listing :scalar
 -- :doc Which listing of this run it is.
 UPDATE ingestion
-SET state = 'listing', listings = listings + 1, started_at = coalesce(started_at, now())
+SET state = 'listing', listings = listings + 1, recipe = :recipe,
+    started_at = coalesce(started_at, now())
 WHERE id = :ingestion_id
 RETURNING listings
 

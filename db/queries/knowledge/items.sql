@@ -121,3 +121,16 @@ FROM upload
 WHERE source_id = :source_id
     AND (CAST(:paths AS jsonb) IS NULL OR CAST(:paths AS jsonb) ? path)
 ON CONFLICT DO NOTHING
+
+-- :name list_unusable :many
+-- :doc What the last run over a source could not use, if it read things as they are read now.
+SELECT path, version, error
+FROM ingestion_item
+WHERE state = 'skipped' AND version <> ''
+    AND ingestion_id = (
+        SELECT id
+        FROM ingestion
+        WHERE source_id = :source_id AND state IN ('succeeded', 'incomplete') AND recipe = :recipe
+        ORDER BY created_at DESC
+        LIMIT 1
+    )

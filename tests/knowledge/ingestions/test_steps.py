@@ -249,7 +249,9 @@ def test_a_listing_that_was_taken_for_dead_changes_nothing_any_more(
     read = FolderSnapshot.read
 
     def read_late(*args: Any) -> Any:
-        runs.database.run_sync(lambda queries: queries.begin_listing(ingestion_id=ingestion_id))
+        runs.database.run_sync(
+            lambda queries: queries.begin_listing(ingestion_id=ingestion_id, recipe="1")
+        )
         return read(*args)
 
     with monkeypatch.context() as patch:
@@ -308,3 +310,39 @@ def test_a_folder_that_the_operator_named_may_lie_anywhere(runs: Runs, tmp_path:
     run = runs.finish(runs.begin())
 
     assert counts(run) == {"listed": 1, "stored": 1}
+
+
+def test_what_could_not_be_used_is_not_looked_at_again_until_it_changes(runs: Runs) -> None:
+    runs.run({"a.md": "Ducks.", "broken.pdf": b"%PDF-1.7 nothing of use"})
+
+    for _ in range(2):
+        ingestion_id = runs.begin()
+        runs.steps.list_source(ingestion_id)
+
+        run = runs.find(ingestion_id)
+        assert run["state"] == "succeeded"
+        assert counts(run) == {"listed": 2, "unchanged": 1, "skipped": 1}
+
+    assert counts(runs.run({"broken.pdf": "By now it is text."})) == {
+        "listed": 2,
+        "unchanged": 1,
+        "stored": 1,
+    }
+
+
+def test_documents_that_were_read_in_another_way_are_read_again(runs: Runs) -> None:
+    runs.run(TWO)
+    execute(runs.database.url, "UPDATE document SET recipe = 'older' WHERE path = 'a.md'")
+
+    run = runs.run()
+
+    assert counts(run) == {"listed": 2, "unchanged": 1, "stored": 1}
+
+
+def test_an_unchanged_source_is_synced_all_the_same(runs: Runs) -> None:
+    runs.run(TWO)
+    execute(runs.database.url, "UPDATE source SET synced_at = NULL")
+
+    runs.run()
+
+    assert fetch(runs.database.url, "SELECT count(synced_at) FROM source") == [(1,)]
