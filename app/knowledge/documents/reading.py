@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from app.core.exceptions import AppError, InvalidRequest
 from app.knowledge.documents.models import NewDocument
@@ -62,10 +63,14 @@ async def read_uploads(request: Request) -> list[Upload]:
         InvalidRequest: it can't be read, or there is nothing in it.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "multipart/form-data":
-        return await _read_form(request)
-    if media_type == "application/json":
-        return [await _read_json(request)]
+    try:
+        if media_type == "multipart/form-data":
+            return await _read_form(request)
+        if media_type == "application/json":
+            return [await _read_json(request)]
+    except ClientDisconnect:
+        # Nobody reads this, but it would be logged as a failure of ours.
+        raise InvalidRequest("The request was cut off.") from None
     raise UnsupportedBody
 
 
@@ -99,7 +104,7 @@ async def _read_form(request: Request) -> list[Upload]:
     except MultiPartException as error:
         raise InvalidRequest(f"The form can't be read: {error.message}") from None
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull from error
         raise
 
