@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker
 
 from app.core.database import CONNECT_ARGS, STATEMENT_TIMEOUT_SEC, Database
 from app.core.exceptions import DatabaseUnavailable
@@ -118,30 +119,35 @@ async def _run_once(
     async with app.open_async():
         # procrastinate has one concurrency per worker.
         workers = [
-            asyncio.create_task(_work(app, LIST_QUEUE, concurrency.list, timing)),
-            asyncio.create_task(_work(app, DOCUMENT_QUEUE, concurrency.document, timing)),
-            asyncio.create_task(_work(app, MAINTENANCE_QUEUE, MAINTENANCE_CONCURRENCY, timing)),
+            _worker(app, LIST_QUEUE, concurrency.list, timing),
+            _worker(app, DOCUMENT_QUEUE, concurrency.document, timing),
+            _worker(app, MAINTENANCE_QUEUE, MAINTENANCE_CONCURRENCY, timing),
         ]
+        runs = [asyncio.create_task(worker.run()) for worker in workers]
+        # Created after the workers: their first step takes back an earlier stop.
         stopping = asyncio.create_task(stop.wait())
         try:
             logger.info("the worker runs")
-            await asyncio.wait([*workers, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*runs, stopping], return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
                 logger.info("the worker stops; running steps have %g s to end", timing.grace)
         finally:
-            for task in (stopping, *workers):
-                # A worker takes it as a request to end well.
-                task.cancel()
-            ends = await asyncio.gather(*workers, return_exceptions=True)
+            stopping.cancel()
+            for worker in workers:
+                worker.stop()
+            ends = await asyncio.gather(*runs, return_exceptions=True)
     for end in ends:
-        if isinstance(end, Exception):
+        if isinstance(end, BaseException):
             raise end
     if not stop.is_set():
         raise LostDatabase
 
 
-async def _work(app: App, queue: str, concurrency: int, timing: Timing) -> None:
-    await app.run_worker_async(
+def _worker(app: App, queue: str, concurrency: int, timing: Timing) -> Any:
+    # `App.run_worker_async` makes the same object, but can only be cancelled; and while a worker
+    # starts, a cancellation may get lost in the pool. The methods have no types.
+    return Worker(
+        app,
         queues=[queue],
         name=queue,
         concurrency=concurrency,

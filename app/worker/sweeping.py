@@ -31,11 +31,7 @@ async def sweep(
 
     Several processes may sweep at once.
     """
-    # After a laptop's sleep this process would otherwise take its own workers for dead.
-    await database.run(_beat, own_workers)
-    stalled = await database.run(
-        lambda queries: list(queries.list_stalled_jobs(stalled_sec=stalled_sec))
-    )
+    stalled = await database.run(_list_stalled, own_workers, stalled_sec)
     for row in stalled:
         try:
             given_up = await database.run(_judge, row["id"], row["worker_id"])
@@ -44,7 +40,7 @@ async def sweep(
         except StatementFailed:
             # The others must not wait for this one; it is tried again with the next sweep.
             logger.exception("a stalled job could not be put back", extra={"job": row["id"]})
-    await database.run(lambda queries: list(queries.prune_workers(stalled_sec=stalled_sec)))
+    await database.run(_prune, own_workers, stalled_sec)
 
 
 def put_back(queries: Queries, worker_ids: Collection[int]) -> None:
@@ -55,8 +51,16 @@ def put_back(queries: Queries, worker_ids: Collection[int]) -> None:
     list(queries.remove_workers(worker_ids=list(worker_ids)))
 
 
-def _beat(queries: Queries, worker_ids: Collection[int]) -> None:
-    list(queries.beat_workers(worker_ids=list(worker_ids)))
+def _list_stalled(queries: Queries, own_workers: Collection[int], stalled_sec: float) -> list[Row]:
+    # In the same transaction: after a laptop's sleep this process would otherwise take its own
+    # workers for dead.
+    list(queries.beat_workers(worker_ids=list(own_workers)))
+    return list(queries.list_stalled_jobs(stalled_sec=stalled_sec))
+
+
+def _prune(queries: Queries, own_workers: Collection[int], stalled_sec: float) -> None:
+    list(queries.beat_workers(worker_ids=list(own_workers)))
+    list(queries.prune_workers(stalled_sec=stalled_sec))
 
 
 def _judge(queries: Queries, job_id: int, worker_id: int | None) -> Row | None:

@@ -37,6 +37,9 @@ STORE_SEC: Final = 600
 PRUNE_SEC: Final = 600
 NOTE_SEC: Final = 60
 MAX_ERRORS: Final = 4
+# A source that says how long to wait has nothing wrong with it: GitHub lets 60 documents an hour
+# through to who has no token.
+MAX_WAITS: Final = 30
 MAX_CRASHES: Final = 3
 # When what failed can't even be noted: the database is away, say. Nothing is counted then.
 UNNOTED_RETRY_SEC: Final = 10
@@ -71,6 +74,9 @@ class Steps(Protocol):
 
     def prune(self) -> None:
         """Remove what nothing needs any more."""
+
+    def clean(self) -> None:
+        """Remove what is too old; called every day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,7 @@ class Tasks:
         app.task(name="ingestion:document", queue=DOCUMENT_QUEUE, retry=retry, pass_context=True)(
             self._document
         )
-        app.task(name="maintenance:prune", queue=MAINTENANCE_QUEUE)(self._prune)
+        app.task(name="maintenance:prune", queue=MAINTENANCE_QUEUE, pass_context=True)(self._prune)
         # croniter's sixth field is the seconds.
         self._periodic(app, "maintenance:sweep", f"* * * * * */{self._timing.sweep}", self._sweep)
         self._periodic(app, "maintenance:schedule", "* * * * *", self._schedule)
@@ -215,14 +221,16 @@ class Tasks:
                 job_id=job.id, errors=int(not is_crash), crashes=int(is_crash), worker_deaths=0
             )
         )
-        final = trouble["errors"] >= MAX_ERRORS or trouble["crashes"] >= MAX_CRASHES
+        wait_sec = error.retry_after_sec if isinstance(error, SourceUnavailable) else None
+        max_errors = MAX_ERRORS if wait_sec is None else MAX_WAITS
+        final = trouble["errors"] >= max_errors or trouble["crashes"] >= MAX_CRASHES
         _log(job, error, ingestion_id, final=final)
         await self._bookkeeping.run(
             "note_failure", ingestion_id, path, _message(error), final=final, timeout_sec=NOTE_SEC
         )
         if not final:
-            failures = trouble["errors"] + trouble["crashes"]
-            raise TryAgain(self._timing.first_retry * 2 ** (failures - 1))
+            failures = min(trouble["errors"] + trouble["crashes"], MAX_ERRORS)
+            raise TryAgain(max(self._timing.first_retry * 2 ** (failures - 1), wait_sec or 0))
         # Who has it run once more, by hand, gives it all its chances back.
         await self._database.run(lambda queries: queries.forget_job_trouble(job_id=job.id))
         raise Failed
@@ -236,14 +244,22 @@ class Tasks:
         await self._bookkeeping.run("schedule", timeout_sec=NOTE_SEC)
 
     async def _clean(self, context: JobContext) -> None:
+        await self._bookkeeping.run("clean", timeout_sec=PRUNE_SEC)
         await context.app.job_manager.delete_old_jobs(
             KEEP_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
         )
 
-    async def _prune(self) -> None:
+    async def _prune(self, context: JobContext) -> None:
+        self._meet(context)
         await self._bookkeeping.run("prune", timeout_sec=PRUNE_SEC)
 
     def _meet(self, context: JobContext) -> None:
+        """Note whose job this is, at its beginning."""
+        task = asyncio.current_task()
+        assert task is not None
+        # A job whose end can't be stored ends its task with an exception, which procrastinate never
+        # looks at. Such jobs are put back; asyncio need not complain.
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
         if context.job.worker_id is not None:
             self.worker_ids.add(context.job.worker_id)
 

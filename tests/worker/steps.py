@@ -78,6 +78,9 @@ class ScriptedSteps:
         """Note it."""
         self._note("schedule")
 
+    def clean(self) -> None:
+        """Do nothing."""
+
     def prune(self) -> None:
         """Note it."""
         self._note("prune")

@@ -164,6 +164,14 @@ async def test_a_worker_that_waits_for_the_database_can_be_stopped(
     nowhere.close()
 
 
+async def test_a_worker_can_be_stopped_at_any_moment_of_its_start(
+    database: Database, tmp_path: Path
+) -> None:
+    for milliseconds in range(0, 60, 2):
+        async with asyncio.timeout(PATIENCE_SEC), running_worker(database, tmp_path):
+            await asyncio.sleep(milliseconds / 1000)
+
+
 async def test_after_a_long_sleep_a_worker_does_not_take_itself_for_dead(
     database: Database, tmp_path: Path
 ) -> None:
@@ -250,14 +258,14 @@ async def test_a_dead_workers_maintenance_does_not_stop_the_maintenance_of_other
 async def test_the_worker_program_starts_and_stops(database_url: str, tmp_path: Path) -> None:
     worker = await program(DATABASE_URL=database_url, VAR_DIR=str(tmp_path))
     assert worker.stderr is not None
-    line = await worker.stderr.readline()
+    log = await worker.stderr.readline()
 
     worker.terminate()
-    _, rest = await worker.communicate()
+    log += (await worker.communicate())[1]
 
-    assert b"the worker runs" in line
+    assert b"the worker runs" in log, log.decode()
+    assert b"Traceback" not in log, log.decode()
     assert worker.returncode == 0
-    assert b"Traceback" not in rest
 
 
 async def test_the_worker_program_says_plainly_what_prevents_it(tmp_path: Path) -> None:
