@@ -1,6 +1,7 @@
 """Every setting of bRAG, with its default; `.env.example` documents each one."""
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,6 +12,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_MODEL = "offline-extractive"
+
+
+# Bound to a host, since whoever may create a source chooses the URL.
+_TOKEN_NAME = re.compile(r"[^@\s]+@[^@\s/]+")
 
 
 class Environment(StrEnum):
@@ -96,9 +101,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-        if not all(name.strip() and token.strip() for name, _, token in pairs):
-            raise ValueError("must look like name=token,other=token")
-        return {name.strip(): token.strip() for name, _, token in pairs}
+        if not all(
+            _TOKEN_NAME.fullmatch(name.strip()) and token.strip() for name, _, token in pairs
+        ):
+            raise ValueError("must look like name@host=token,other@host=token")
+        return {name.strip().lower(): token.strip() for name, _, token in pairs}
 
     @field_validator("log_level")
     @classmethod

@@ -107,16 +107,18 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
 
 
 def test_tokens_are_named_and_hidden() -> None:
-    settings = Settings(source_tokens="work=ghp_x, partner=user:glpat=y")
+    settings = Settings(source_tokens="work@github.com=ghp_x, Partner@GitLab.com=user:glpat=y")
 
-    assert settings.source_tokens["work"].get_secret_value() == "ghp_x"
-    assert settings.source_tokens["partner"].get_secret_value() == "user:glpat=y"
+    assert settings.source_tokens["work@github.com"].get_secret_value() == "ghp_x"
+    assert settings.source_tokens["partner@gitlab.com"].get_secret_value() == "user:glpat=y"
     assert "ghp_x" not in repr(settings)
 
 
-@pytest.mark.parametrize("value", ["work", "=x", "work=", "a=b,c"])
-def test_tokens_without_a_name_or_a_value_are_refused(value: str) -> None:
-    with pytest.raises(ValidationError, match="name=token"):
+@pytest.mark.parametrize(
+    "value", ["work@h", "@h=x", "work@h=", "a@h=b,c", "work=x", "a b@h=x", "work@=x"]
+)
+def test_tokens_without_a_name_a_host_or_a_value_are_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="name@host=token"):
         Settings(source_tokens=value)
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import SecretStr, TypeAdapter
+from pydantic import TypeAdapter
 
 from app.knowledge.connectors.config import (
     FolderConfig,
@@ -28,6 +28,7 @@ from app.knowledge.connectors.models import (
     NotModified,
     Snapshot,
 )
+from app.knowledge.connectors.tokens import token_for
 from app.knowledge.exceptions import SourceUnusable
 from app.knowledge.files import Skipped
 from settings import Settings
@@ -109,7 +110,7 @@ class Access:
 
                 with open_git(
                     config,
-                    token=self._token(config),
+                    token=token_for(self._settings, config),
                     state=state,
                     allowed_roots=roots,
                     folder=self._temporary_folder(),
@@ -148,7 +149,7 @@ class Access:
             lambda: GitHubConnector(
                 config,
                 api_url=self._settings.github_api_url,
-                token=self._token(config),
+                token=token_for(self._settings, config),
                 max_bytes=self._settings.max_document_bytes,
             ),
         )
@@ -172,16 +173,6 @@ class Access:
             self._open = config, self._stack.enter_context(make())
         connector: _Connector = self._open[1]
         return connector
-
-    def _token(self, config: GitConfig | GitHubConfig) -> SecretStr | None:
-        if config.token_name is None:
-            return None
-        token = self._settings.source_tokens.get(config.token_name)
-        if token is None:
-            raise SourceUnusable(
-                f"There is no token {config.token_name}: the setting SOURCE_TOKENS names them."
-            )
-        return token
 
     def _temporary_folder(self) -> Path:
         folder = self._settings.var_dir / "tmp"

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.core.text import storable
 
 __all__ = [
     "DEFAULT_PATTERNS",
@@ -15,7 +17,7 @@ __all__ = [
 
 DEFAULT_PATTERNS = ["**/*.md", "**/*.mdx", "**/*.txt", "**/*.rst"]
 
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+Text = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(storable)]
 Texts = Annotated[list[Text], Field(max_length=100)]
 
 

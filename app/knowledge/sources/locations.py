@@ -12,6 +12,7 @@ from app.knowledge.connectors.config import (
     WebConfig,
 )
 from app.knowledge.connectors.folder import allowed_path
+from app.knowledge.connectors.tokens import token_for
 from app.knowledge.exceptions import SourceUnusable
 from settings import Settings
 
@@ -31,28 +32,21 @@ def location_of(config: SourceConfig, settings: Settings, allowed_roots: Sequenc
             # A folder needs none of it, and is to be looked at in no time.
             from app.knowledge.connectors.git import check_git_url  # noqa: PLC0415
 
-            _require_token(settings, config)
+            token_for(settings, config)
             check_git_url(config, allowed_roots)
             return config.url + _part_of_repository(config)
         case GitHubConfig():
-            _require_token(settings, config)
+            token_for(settings, config)
             return config.repository + _part_of_repository(config)
         case WebConfig():
             _require_web_url(config)
             return config.url + _list(config.path_prefixes)
 
 
-def _require_token(settings: Settings, config: GitConfig | GitHubConfig) -> None:
-    if config.token_name is not None and config.token_name not in settings.source_tokens:
-        raise SourceUnusable(
-            f"there is no token {config.token_name}: the setting SOURCE_TOKENS names them"
-        )
-
-
 def _require_web_url(config: WebConfig) -> None:
     try:
         url = urlsplit(config.url)
-        is_usable = url.scheme in ("http", "https") and url.hostname and not url.username
+        is_usable = url.scheme in ("http", "https") and url.hostname and "@" not in url.netloc
     except ValueError:
         is_usable = False
     if not is_usable:
