@@ -8,8 +8,12 @@ from pathlib import Path
 
 from benchmarks.answers import answers
 from benchmarks.environment import Environment
+from benchmarks.growth import growth
 from benchmarks.ingestion import ingestion
+from benchmarks.jobs import jobs
+from benchmarks.peers.comparison import peers
 from benchmarks.result import Result
+from benchmarks.resync import resync
 from benchmarks.startup import startup
 from benchmarks.streams import streams
 
@@ -18,6 +22,10 @@ BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "answers": answers,
     "streams": streams,
     "ingestion": ingestion,
+    "jobs": jobs,
+    "resync": resync,
+    "growth": growth,
+    "peers": peers,
 }
 
 

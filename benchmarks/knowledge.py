@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 from pathlib import Path
+from typing import Any
 from uuid import uuid5
 
 import numpy as np
@@ -13,6 +14,9 @@ from app.core.database import Database, Queries
 from app.knowledge.index_model import register_model
 
 __all__ = ["fill", "write_folder"]
+
+# A document of so many chunks is stored at once.
+DOCUMENT_CHUNKS = 1_000
 
 WORDS = [
     a + b + c
@@ -28,9 +32,9 @@ def sentence(random_: random.Random) -> str:
     return " ".join(words).capitalize() + "."
 
 
-def write_folder(folder: Path, *, files: int) -> None:
-    """Write Markdown files of very different lengths."""
-    random_ = random.Random(1)
+def write_folder(folder: Path, *, files: int, seed: int = 1) -> None:
+    """Write Markdown files of very different lengths; another seed, other texts."""
+    random_ = random.Random(seed)
     for number in range(files):
         parts = [f"# {sentence(random_)}"]
         for _ in range(random_.choice((1, 2, 4, 8, 16))):
@@ -45,27 +49,35 @@ def write_folder(folder: Path, *, files: int) -> None:
 
 
 async def fill(database: Database, *, chunks: int, model: str, dimensions: int) -> None:
-    """Store that many chunks with random vectors."""
-    await database.run(_fill, chunks, model, dimensions)
+    """Store that many chunks with random vectors; those of a smaller number are among them."""
+    for first in range(0, chunks, DOCUMENT_CHUNKS):
+        count = min(DOCUMENT_CHUNKS, chunks - first)
+        await database.run(_fill, first, count, model, dimensions)
 
 
-def _fill(queries: Queries, chunks: int, model: str, dimensions: int) -> None:
-    random_ = random.Random(2)
-    vectors = np.random.default_rng(3).standard_normal((chunks, dimensions)).astype("<f4")
+def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int) -> None:
+    random_ = random.Random(first + 2)
+    vectors = np.random.default_rng(first + 3).standard_normal((count, dimensions)).astype("<f4")
     register_model(queries, model, dimensions)
     source_id = queries.upsert_source(kind="folder", location="/benchmark")
-    document_id = uuid5(source_id, "a.md")
-    document = {
+    path = f"{first}.md"
+    document_id = uuid5(source_id, path)
+    document: dict[str, Any] = {
         "id": str(document_id),
-        "path": "a.md",
+        "path": path,
         "title": "A",
         "content_hash": "00" * 32,
         "recipe": "benchmark",
         "text": "benchmark",
+        "version": "",
+        "url": None,
+        "media_type": "text/markdown",
+        "metadata": {},
+        "state": {},
     }
     queries.upsert_documents(source_id=source_id, documents=json.dumps([document]))
     rows, embeddings = [], []
-    for number in range(chunks):
+    for number in range(count):
         text = " ".join(sentence(random_) for _ in range(6))
         content_hash = hashlib.sha256(f"{number} {text}".encode()).hexdigest()
         vector = vectors[number] / np.linalg.norm(vectors[number])

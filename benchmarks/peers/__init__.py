@@ -1,0 +1,1 @@
+"""What others do with the same documents, in environments of their own."""
