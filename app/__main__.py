@@ -154,6 +154,22 @@ async def _doctor(settings: Settings, *, repair: bool) -> int:
 
 
 @cli.command()
+def reindex() -> None:
+    """Embed everything with another EMBEDDING_MODEL, then use that one; answers go on meanwhile.
+
+    Exit codes: 0 done, or nothing to do; 1 it failed; 130 interrupted. Run it again to go on.
+    """
+    from app.cli.reindex import reindex_all
+
+    settings = _settings()
+    try:
+        asyncio.run(reindex_all(settings))
+    except KeyboardInterrupt:
+        print("Interrupted. What was embedded stays; run it again to go on.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@cli.command()
 def prepare() -> None:
     """Prepare the embedding model, once per machine."""
     from app.cli.progress import BarProgress

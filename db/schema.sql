@@ -752,6 +752,9 @@ CREATE TABLE public.index_model (
     singleton boolean DEFAULT true NOT NULL,
     model text NOT NULL,
     dimensions integer NOT NULL,
+    next_model text,
+    switched_at timestamp with time zone,
+    CONSTRAINT index_model_check CHECK ((next_model <> model)),
     CONSTRAINT index_model_dimensions_check CHECK ((dimensions > 0)),
     CONSTRAINT index_model_singleton_check CHECK (singleton)
 );
@@ -775,6 +778,7 @@ CREATE TABLE public.ingestion (
     failed integer DEFAULT 0 NOT NULL,
     passages integer DEFAULT 0 NOT NULL,
     embedded integer DEFAULT 0 NOT NULL,
+    again boolean DEFAULT false NOT NULL,
     listings integer DEFAULT 0 NOT NULL,
     recipe text DEFAULT ''::text NOT NULL,
     error text,
@@ -1567,4 +1571,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261120150000'),
     ('20261120151000'),
     ('20261120151100'),
-    ('20261120152000');
+    ('20261120152000'),
+    ('20261120153000');

@@ -110,5 +110,5 @@ def open_runs(
         update={"ingest_roots": [folder], "database_url": SecretStr(database.url)}
     )
     with Parser() as parser, Access(settings) as access:
-        steps = Steps(database, access, parser, lambda: embedder, settings)
+        steps = Steps(database, access, parser, lambda _: embedder, settings)
         yield Runs(database, steps, folder)

@@ -29,6 +29,7 @@ class BarProgress:
         self._task = self._bar.add_task("Starting", total=None, rate="")
         self._started = time.monotonic()
         self._passages_before: int | None = None
+        self._texts_before: int | None = None
 
     def __enter__(self) -> Self:
         """Show the bar."""
@@ -57,6 +58,20 @@ class BarProgress:
             completed=min(sum(run[name] for name in DONE), run["listed"]),
             total=run["listed"],
             rate=f"{passages} passages, {passages / seconds:.0f}/s",
+        )
+
+    def texts(self, done: int, total: int) -> None:
+        """Show how many texts are embedded."""
+        if self._texts_before is None:
+            # An earlier run may have been interrupted, and loading a model takes a while.
+            self._texts_before, self._started = done, time.monotonic()
+        seconds = max(time.monotonic() - self._started, 0.001)
+        self._bar.update(
+            self._task,
+            description="Embedding",
+            completed=done,
+            total=total,
+            rate=f"{(done - self._texts_before) / seconds:.0f}/s",
         )
 
     def stage(self, name: str, done: int, total: int) -> None:

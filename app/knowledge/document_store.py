@@ -14,13 +14,14 @@ from uuid import UUID, uuid5
 
 from app.core.database import Queries
 from app.knowledge.chunking import MAX_CHARACTERS, split, title_of
-from app.knowledge.index_model import register_model
+from app.knowledge.index_model import register_model, require_current_model
 
 if TYPE_CHECKING:
     from app.knowledge.embedding import Vector
 
 __all__ = [
     "BATCH_SIZE",
+    "KEEP_MODEL_HOURS",
     "RECIPE",
     "Document",
     "build_document",
@@ -30,6 +31,7 @@ __all__ = [
     "store_documents",
     "texts_of",
     "to_bytes",
+    "vector_rows",
 ]
 
 # How a file becomes text and chunks. Change the first part whenever reading or chunking changes,
@@ -39,6 +41,9 @@ RECIPE = f"2:{MAX_CHARACTERS}"
 # and a big document needs no big statement.
 BATCH_SIZE = 256
 FLOAT32_BYTES = 4
+# A server that has not yet switched to another model goes on with its index, and may have to
+# rebuild it; and who regrets the switch can go back.
+KEEP_MODEL_HOURS = 24
 
 T = TypeVar("T")
 
@@ -116,12 +121,14 @@ def store_documents(
     Nobody else must store documents of this source meanwhile: lock it before.
 
     Raises:
-        StartupError: the knowledge base was embedded with another model.
+        ModelReplaced: the knowledge base has another model by now.
     """
+    queries.share_embeddings()
     if vectors:
         dimensions = len(next(iter(vectors.values()))) // FLOAT32_BYTES
         register_model(queries, model, dimensions)
-    queries.share_embeddings()
+    else:
+        require_current_model(queries, model)
     unknown = texts_of(documents).keys() - vectors.keys()
     if lost := unknown - find_embedded(queries, model, unknown):
         return lost
@@ -137,17 +144,18 @@ def store_documents(
         queries.upsert_chunks(chunks=_json(rows))
     # In one order everywhere, so that two runs can't wait for each other.
     for new in parts(sorted(vectors.items())):
-        queries.insert_embeddings(model=model, embeddings=_json(list(map(_embedding_row, new))))
+        queries.insert_embeddings(model=model, embeddings=vector_rows(new))
     return set()
 
 
 def prune_embeddings(queries: Queries) -> None:
-    """Remove the vectors of texts that are nowhere any more.
+    """Remove the vectors of texts that are nowhere any more, and of models that were replaced.
 
     A transaction of its own: it waits for all who store, and they may wait for a source's lock.
     """
     queries.own_embeddings()
-    queries.delete_unused_embeddings()
+    queries.delete_unused_embeddings(keep_hours=KEEP_MODEL_HOURS)
+    queries.forget_switch(keep_hours=KEEP_MODEL_HOURS)
 
 
 def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -158,6 +166,16 @@ def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 def to_bytes(vector: "Vector") -> bytes:
     """Return a vector as it is stored: float32, little-endian."""
     return vector.astype("<f4").tobytes()
+
+
+def vector_rows(vectors: Iterable[tuple[str, bytes]]) -> str:
+    """Return vectors, each with the hash of its text, as statements take them."""
+    return _json(
+        [
+            {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
+            for content_hash, vector in vectors
+        ]
+    )
 
 
 def _chunks(document_id: UUID, text: str, *, markdown: bool) -> Iterator[Chunk]:
@@ -178,11 +196,6 @@ def _chunks(document_id: UUID, text: str, *, markdown: bool) -> Iterator[Chunk]:
         }
         seen[content_hash] += 1
         yield Chunk(row, content_hash, embedded)
-
-
-def _embedding_row(item: tuple[str, bytes]) -> dict[str, str]:
-    content_hash, vector = item
-    return {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
 
 
 def _json(value: Any) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, Self, cast
+from typing import Any, Final, Self, cast
 from uuid import UUID
 
 from qdrant_edge import (
@@ -102,13 +102,21 @@ class EdgeGeneration:
         """
         with _edge_failures():
             note = json.loads((folder / NOTE).read_text())
-            if note["format"] != FORMAT or IndexSpec(**note["spec"]) != spec:
+            if not _is_of(note, spec):
                 raise OtherIndex("it was built from something else")
             position, unoptimised = Position(*note["position"]), int(note["unoptimised"])
             generation = cls(folder, spec, EdgeShard.load(str(folder)))
         generation.position = generation.saved = position
         generation.unoptimised = unoptimised
         return generation
+
+    @staticmethod
+    def is_complete(folder: Path, spec: IndexSpec) -> bool:
+        """Tell whether a folder's note says that it is a complete generation of `spec`."""
+        try:
+            return _is_of(json.loads((folder / NOTE).read_text()), spec)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def upsert(self, points: Sequence[IndexPoint]) -> None:
         """Write points."""
@@ -189,6 +197,10 @@ class EdgeGeneration:
         """Let go of the shard and remove its folder."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_of(note: dict[str, Any], spec: IndexSpec) -> bool:
+    return note["format"] == FORMAT and IndexSpec(**note["spec"]) == spec
 
 
 def _edge_point(point: IndexPoint) -> Point:

@@ -100,7 +100,7 @@ class EdgeIndex:
         database_url: str,
         optimise_after: int = OPTIMISE_AFTER,
     ) -> Self:
-        """Take the first free slot below `root` and open what is usable there.
+        """Take the first free slot below `root`, if possible with a replica, and open that.
 
         `database_url` is for the child process that builds optimised generations, each time
         `optimise_after` points and a fifth of all have been written since the last.
@@ -208,9 +208,7 @@ class EdgeIndex:
     async def aclose(self) -> None:
         """Save the position, close the shard and free the slot."""
         try:
-            if self._build is not None:
-                self._build.cancel()
-                await asyncio.wait([self._build])
+            await self._end_build()
             await self._save()
             for generation in (*self._broken, self._current, self._successor):
                 if generation is not None:
@@ -219,6 +217,23 @@ class EdgeIndex:
             logger.warning("the vector index was not saved, it will catch up later: %s", error)
         finally:
             self._slot.release()
+
+    async def retire(self) -> None:
+        """Remove the replica and free the slot."""
+        try:
+            await self._end_build()
+            for generation in (*self._broken, self._current, self._successor):
+                await self._discard(generation)
+        finally:
+            self._slot.release()
+
+    async def remove_outdated(self) -> None:
+        """Do nothing: nobody shares a replica."""
+
+    async def _end_build(self) -> None:
+        if self._build is not None:
+            self._build.cancel()
+            await asyncio.wait([self._build])
 
     async def _read(self, read: Callable[[EdgeGeneration], T]) -> T:
         generation = self._usable()
@@ -306,7 +321,7 @@ class EdgeIndex:
 
 
 def _open_slot(root: Path, spec: IndexSpec) -> tuple[EdgeSlot, EdgeGeneration | None]:
-    slot = EdgeSlot.take(root)
+    slot = EdgeSlot.take_with_replica(root, spec) or EdgeSlot.take(root)
     try:
         return slot, slot.open_newest(spec)
     except BaseException:

@@ -35,6 +35,20 @@ class EdgeSlot:
         raise AssertionError
 
     @classmethod
+    def take_with_replica(cls, root: Path, spec: IndexSpec) -> Self | None:
+        """Lock a folder that nobody has and that holds a replica of `spec`; raises `OSError`.
+
+        Where a model was replaced, the first folder may be an empty one.
+        """
+        folders = [path for path in root.glob("*") if path.name.isdecimal()]
+        for folder in sorted(folders, key=lambda path: int(path.name)):
+            if any(EdgeGeneration.is_complete(path, spec) for path in folder.glob("*/")):
+                slot = cls.take_if_free(folder)
+                if slot is not None:
+                    return slot
+        return None
+
+    @classmethod
     def take_if_free(cls, folder: Path) -> Self | None:
         """Lock a folder, unless somebody has it; raises `OSError`."""
         lock = (folder / "lock").open("a")

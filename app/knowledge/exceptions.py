@@ -1,19 +1,42 @@
 """What can be wrong with a request to the knowledge base, and with where documents come from.
 
 FolderError           422, the folder can't be read
+ModelNotReady         503, the knowledge base's embedding model can't be loaded here
+ModelReplaced         409, what was embedded was embedded with the wrong model
 SourceUnavailable     a source, or one of its documents, can't be read now: try again
 SourceUnusable        the same, and it stays so until somebody changes something
+└── ParserFailed      which may be different on another machine
 """
 
-from app.core.exceptions import InvalidRequest
+from app.core.exceptions import AppError, Conflict, InvalidRequest
 
-__all__ = ["FolderError", "SourceUnavailable", "SourceUnusable"]
+__all__ = [
+    "FolderError",
+    "ModelNotReady",
+    "ModelReplaced",
+    "ParserFailed",
+    "SourceUnavailable",
+    "SourceUnusable",
+]
 
 
 class FolderError(InvalidRequest):
     """The folder can't be read."""
 
     code = "folder_unreadable"
+
+
+class ModelNotReady(AppError):
+    """The embedding model can't be loaded where the worker runs."""
+
+    status_code = 503
+    code = "model_not_ready"
+
+
+class ModelReplaced(Conflict):
+    """The knowledge base has another embedding model by now. Please try again."""
+
+    code = "model_replaced"
 
 
 class SourceUnavailable(Exception):
@@ -27,3 +50,7 @@ class SourceUnavailable(Exception):
 
 class SourceUnusable(Exception):
     """It can't be read as it is; the message says what to change."""
+
+
+class ParserFailed(SourceUnusable):
+    """A document was too much for its parser, on this machine, this time."""

@@ -15,7 +15,6 @@ is compared, at the latest when the next leader starts.
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -122,14 +121,18 @@ class Follower:
         """Stop following."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # Unlike awaiting the task, it does not hide that this one is cancelled as well.
+            await asyncio.wait([self._task])
         for waiter in self._waiters:
             waiter.reached.cancel()
         if self._listener is not None:
             self._listener.close()
         if self._leadership is not None:
             self._leadership.close()
+
+    def distrust(self) -> None:
+        """Compare the number of points once more, and build the index anew if it is wrong."""
+        self._writer.forget()
 
     async def caught_up(self) -> None:
         """Return when everything that was committed before this call can be found.

@@ -1,19 +1,43 @@
-"""The one embedding model of a knowledge base: vectors of two models are never mixed."""
+"""The one embedding model of a knowledge base: vectors of two models are never mixed.
+
+It is what PostgreSQL says. EMBEDDING_MODEL decides for an empty knowledge base; afterwards only a
+reindex replaces it (`reindexing.py`), also while processes run that were started with another one.
+"""
 
 from app.core.database import Queries
 from app.core.exceptions import StartupError
+from app.knowledge.exceptions import ModelReplaced
 
-__all__ = ["register_model", "require_model_of_index"]
+__all__ = [
+    "find_model_name",
+    "register_model",
+    "require_current_model",
+    "require_model_of_index",
+]
+
+
+def find_model_name(queries: Queries) -> str | None:
+    """Return the knowledge base's model; None while it has none."""
+    row = queries.find_model()
+    return None if row is None else row["model"]
 
 
 def register_model(queries: Queries, model: str, dimensions: int) -> None:
-    """Make `model` the knowledge base's model if it has none yet.
+    """Make `model` the knowledge base's model if it has none yet; see `require_current_model`."""
+    queries.register_model(model=model, dimensions=dimensions)
+    require_current_model(queries, model)
+
+
+def require_current_model(queries: Queries, model: str) -> None:
+    """Check that vectors of `model` are what is needed.
+
+    Share the embeddings before: then that stays so until the transaction ends.
 
     Raises:
-        StartupError: it has another one.
+        ModelReplaced: the knowledge base has another one.
     """
-    queries.register_model(model=model, dimensions=dimensions)
-    require_model_of_index(queries, model)
+    if find_model_name(queries) not in (model, None):
+        raise ModelReplaced
 
 
 def require_model_of_index(queries: Queries, model: str) -> None:
@@ -22,10 +46,10 @@ def require_model_of_index(queries: Queries, model: str) -> None:
     Raises:
         StartupError: the knowledge base was embedded with another model.
     """
-    row = queries.find_model()
-    if row is not None and (registered := row["model"]) != model:
+    registered = find_model_name(queries)
+    if registered is not None and registered != model:
         raise StartupError(
-            f"The knowledge base was embedded with {registered}, but EMBEDDING_MODEL is "
-            f"{model}. Set EMBEDDING_MODEL={registered}, or use an empty database "
-            "(another DATABASE_URL or VAR_DIR) and ingest again."
+            f"The knowledge base was embedded with {registered}, but EMBEDDING_MODEL is {model}. "
+            f"Set EMBEDDING_MODEL={registered}, or run `EMBEDDING_MODEL={model} python -m app "
+            f"reindex` to embed everything with {model}."
         )

@@ -94,7 +94,7 @@ def require_model(model_name: str, models_dir: Path) -> Path:
     if defect := _defect(folder, model_name):
         raise StartupError(
             f"The embedding model {model_name} is not prepared in {models_dir} ({defect})."
-            " Run `make prepare`."
+            f" Run `EMBEDDING_MODEL={model_name} make prepare`."
         )
     return folder
 

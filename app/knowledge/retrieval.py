@@ -1,7 +1,8 @@
 """From a question to the passages that may answer it."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.core.database import Database, Queries
@@ -30,6 +31,16 @@ class RetrievedPassage:
     score: float
 
 
+@dataclass(slots=True, eq=False)
+class _Model:
+    """A model with an index of its vectors, and how many searches use them just now."""
+
+    embedder: Embedder
+    index: VectorIndex
+    searches: int = 0
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Retriever:
     """Hybrid search: dense and BM25, fused inside Qdrant, texts from PostgreSQL."""
 
@@ -41,9 +52,15 @@ class Retriever:
         sparse: SparseEncoder,
     ) -> None:
         self._database = database
-        self._index = index
-        self._embedder = embedder
+        self._model = _Model(embedder, index)
         self._sparse = sparse
+
+    async def replace(self, embedder: Embedder, index: VectorIndex) -> None:
+        """Search with another model from now on; return when no search with the old one runs."""
+        old, self._model = self._model, _Model(embedder, index)
+        if old.searches:
+            old.unused.clear()
+            await old.unused.wait()
 
     async def search(self, query: str, *, limit: int) -> list[RetrievedPassage]:
         """Return at most `limit` passages, best first; none from an empty knowledge base.
@@ -51,14 +68,25 @@ class Retriever:
         Raises:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
         """
-        dense = await self._embedder.embed_query(query)
-        hits = await self._index.search(
-            dense.tolist(), self._sparse.encode_query(query), limit=limit * OVERSAMPLING
-        )
+        hits = await self._find(query, limit=limit * OVERSAMPLING)
         if not hits:
             return []
         passages = await self._database.run_statement(_load_passages, hits)
         return passages[:limit]
+
+    async def _find(self, query: str, *, limit: int) -> list[Hit]:
+        # One model from the beginning to the end, whatever replaces it meanwhile.
+        model = self._model
+        model.searches += 1
+        try:
+            dense = await model.embedder.embed_query(query)
+            return await model.index.search(
+                dense.tolist(), self._sparse.encode_query(query), limit=limit
+            )
+        finally:
+            model.searches -= 1
+            if not model.searches:
+                model.unused.set()
 
 
 def _load_passages(queries: Queries, hits: Sequence[Hit]) -> list[RetrievedPassage]:

@@ -198,6 +198,29 @@ class ServerIndex:
         """Close the client: everything else is on the server."""
         await self._client.close()
 
+    async def retire(self) -> None:
+        """Close the client: other processes may still search."""
+        await self.aclose()
+
+    async def remove_outdated(self) -> None:
+        """Remove this database's collections of other models, whatever their names."""
+        async with _unavailable():
+            found = await self._client.get_collections()
+        for name in (collection.name for collection in found.collections):
+            if await self._is_outdated(name):
+                logger.info("the collection %s is removed, its model was replaced", name)
+                async with _unavailable():
+                    await self._client.delete_collection(name)
+
+    async def _is_outdated(self, name: str) -> bool:
+        async with _unavailable():
+            metadata = (await self._client.get_collection(name)).config.metadata or {}
+        return (
+            metadata.get("application") == APPLICATION
+            and metadata["database"] == self.spec.database
+            and metadata["model"] != self.spec.model
+        )
+
     async def _metadata(self) -> Mapping[str, Any] | None:
         """Return what stands with the collection; None if there is no collection."""
         async with _unavailable():

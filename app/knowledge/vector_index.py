@@ -184,3 +184,15 @@ class VectorIndex(Protocol):
     async def aclose(self) -> None:
         """Write down what is remembered and let go of everything."""
         ...
+
+    async def retire(self) -> None:
+        """Let go of everything for good: remove what belongs to this process alone."""
+        ...
+
+    async def remove_outdated(self) -> None:
+        """Remove what processes shared when the knowledge base had another model; for a leader.
+
+        Raises:
+            IndexUnavailable: it can't be reached.
+        """
+        ...

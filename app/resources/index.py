@@ -1,9 +1,11 @@
 """The vector index: a replica of this process's own, or a collection on a Qdrant server."""
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from app.core.database import Database
 from app.knowledge.edge_index import EdgeIndex
+from app.knowledge.model_files import DEFAULT_MODEL
 from app.knowledge.vector_index import IndexSpec, VectorIndex
 from settings import Settings
 
@@ -46,7 +48,15 @@ async def open_server_index(settings: Settings, url: str, spec: IndexSpec) -> "S
         check_compatibility=False,
     )
     try:
-        return await ServerIndex.open(client, settings.qdrant_collection_name, spec)
+        return await ServerIndex.open(client, _collection(settings, spec.model), spec)
     except BaseException:
         await client.close()
         raise
+
+
+def _collection(settings: Settings, model: str) -> str:
+    """Name the collection of a model: two of them stand side by side while one is replaced."""
+    name = settings.qdrant_collection_name
+    if model == DEFAULT_MODEL:
+        return name
+    return f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"

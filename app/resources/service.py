@@ -1,6 +1,7 @@
 """Everything that a running service holds open."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
 from app.knowledge.index_model import require_model_of_index
 from app.knowledge.index_source import MAX_LAG, Lag, read_lag, read_spec
+from app.knowledge.live_model import IndexedModel, LiveModel
 from app.knowledge.retrieval import Retriever
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import VectorIndex
@@ -44,11 +46,24 @@ class Resources:
 
     settings: Settings
     database: Database
-    index: VectorIndex
-    follower: Follower
-    embedder: Embedder
+    live_model: LiveModel
     retriever: Retriever
     chat: ChatService
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model that questions are answered with at the moment."""
+        return self.live_model.current.embedder
+
+    @property
+    def index(self) -> VectorIndex:
+        """The index that is searched at the moment."""
+        return self.live_model.current.index
+
+    @property
+    def follower(self) -> Follower:
+        """What keeps the index up to date that is searched at the moment."""
+        return self.live_model.current.follower
 
     @property
     def is_embedded(self) -> bool:
@@ -60,7 +75,7 @@ class Resources:
         return {
             "database": await self._check_database(),
             "index": await self._check_index(),
-            "embedding_model": PartStatus(status="ok", detail=self.embedder.model_name),
+            "embedding_model": self._check_model(),
             "language_model": PartStatus(status="ok", detail=self.settings.models[0]),
             "worker": await self._check_worker(),
         }
@@ -85,6 +100,12 @@ class Resources:
         except AppError as error:
             return PartStatus(status="down", detail=error.message)
         return PartStatus(status="ok")
+
+    def _check_model(self) -> PartStatus:
+        name, problem = self.live_model.current.name, self.live_model.problem
+        # Questions are answered, so nothing is down.
+        detail = f"{name}, until the knowledge base's model can be used: {problem}"
+        return PartStatus(status="ok", detail=detail if problem else name)
 
     async def _check_index(self) -> PartStatus:
         follower = self.follower.status
@@ -117,16 +138,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(_end, loading)
         database = await stack.enter_async_context(open_database(settings))
         await database.run(require_model_of_index, settings.embedding_model)
-        embedder = await loading
-        spec = await database.run(read_spec, embedder.model_name, embedder.dimensions)
-        index = await open_index(settings, spec, database)
-        stack.push_async_callback(index.aclose)
         encoder = SparseEncoder()
-        follower = Follower(database, index, encoder)
-        stack.push_async_callback(follower.aclose)
-        await follower.start()
-        client = await stack.enter_async_context(_openai_client(settings, embedder))
-        retriever = Retriever(database, index, embedder, encoder)
+        model = await _open_model(settings, database, encoder, await loading)
+        retriever = Retriever(database, model.index, model.embedder, encoder)
+        reopen = functools.partial(_load_and_open_model, settings, database, encoder)
+        live_model = LiveModel(database, retriever, model, reopen)
+        stack.push_async_callback(live_model.aclose)
+        live_model.start()
+        client = await stack.enter_async_context(_openai_client(settings, live_model))
         chat = ChatService(
             database,
             retriever,
@@ -136,7 +155,30 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             max_message_characters=settings.max_message_characters,
         )
         stack.push_async_callback(chat.aclose)
-        yield Resources(settings, database, index, follower, embedder, retriever, chat)
+        yield Resources(settings, database, live_model, retriever, chat)
+
+
+async def _load_and_open_model(
+    settings: Settings, database: Database, encoder: SparseEncoder, name: str
+) -> IndexedModel:
+    named = settings.model_copy(update={"embedding_model": name})
+    embedder = await to_thread.run_sync(load_embedder, named)
+    return await _open_model(settings, database, encoder, embedder)
+
+
+async def _open_model(
+    settings: Settings, database: Database, encoder: SparseEncoder, embedder: Embedder
+) -> IndexedModel:
+    """Open the index of a model, which is complete then or soon."""
+    spec = await database.run(read_spec, embedder.model_name, embedder.dimensions)
+    index = await open_index(settings, spec, database)
+    model = IndexedModel(embedder, index, Follower(database, index, encoder))
+    try:
+        await model.follower.start()
+    except BaseException:
+        await model.aclose()
+        raise
+    return model
 
 
 def _describe(lag: Lag) -> str | None:
@@ -152,7 +194,7 @@ async def _end(task: asyncio.Task[Embedder]) -> None:
 
 
 @asynccontextmanager
-async def _openai_client(settings: Settings, embedder: Embedder) -> AsyncIterator[AsyncOpenAI]:
+async def _openai_client(settings: Settings, model: LiveModel) -> AsyncIterator[AsyncOpenAI]:
     key = settings.openai_api_key
     timeout = httpx2.Timeout(settings.generation_timeout_sec, connect=UPSTREAM_CONNECT_SEC)
     if settings.has_language_model:
@@ -167,7 +209,7 @@ async def _openai_client(settings: Settings, embedder: Embedder) -> AsyncIterato
             ),
         )
     else:
-        transport = StreamingASGITransport(create_offline_model(embedder.similarities))
+        transport = StreamingASGITransport(create_offline_model(model.similarities))
         client = AsyncOpenAI(
             api_key="none",
             base_url="http://offline/v1",

@@ -68,6 +68,8 @@ CREATE TABLE ingestion (
     failed integer NOT NULL DEFAULT 0,
     passages integer NOT NULL DEFAULT 0,
     embedded integer NOT NULL DEFAULT 0,
+    -- asked for once more after it had looked: another run follows
+    again boolean NOT NULL DEFAULT false,
     -- how often a listing has begun: only the last one counts, the others were taken for dead
     listings integer NOT NULL DEFAULT 0,
     -- how it makes text and chunks of files, see document

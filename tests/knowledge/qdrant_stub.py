@@ -72,6 +72,10 @@ def _routes(client: AsyncQdrantClient, api_key: str | None) -> APIRouter:  # noq
         if given != api_key:
             raise HTTPException(401)
 
+    @router.get("")
+    async def list_all() -> Response:
+        return _answer(await client.get_collections())
+
     @router.get("/{name}/exists")
     async def exists(name: str, given: str | None = Header(None, alias="api-key")) -> Response:
         await check(given)

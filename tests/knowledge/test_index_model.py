@@ -7,6 +7,7 @@ import pytest
 
 from app.core.database import Database, Queries
 from app.core.exceptions import StartupError
+from app.knowledge.exceptions import ModelReplaced
 from app.knowledge.index_model import register_model, require_model_of_index
 from tests.support import eventually, fetch
 
@@ -30,7 +31,7 @@ async def test_another_model_is_refused_with_what_to_do(database: Database) -> N
 
     with pytest.raises(StartupError, match="Set EMBEDDING_MODEL=first"):
         await database.run(require_model_of_index, "second")
-    with pytest.raises(StartupError, match="Set EMBEDDING_MODEL=first"):
+    with pytest.raises(ModelReplaced):
         await database.run(register_model, "second", 3)
 
 
@@ -59,5 +60,5 @@ async def test_of_two_that_register_at_once_the_first_decides(
     if model == "first":
         await second
     else:
-        with pytest.raises(StartupError, match="Set EMBEDDING_MODEL=first"):
+        with pytest.raises(ModelReplaced):
             await second

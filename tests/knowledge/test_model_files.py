@@ -203,7 +203,7 @@ class TestDamage:
     ) -> None:
         folder = prepare_model(DEFAULT_MODEL, models_dir)
         damage(folder)
-        with pytest.raises(StartupError, match=rf"is not prepared .*{message}.*`make prepare`"):
+        with pytest.raises(StartupError, match=rf"is not prepared .*{message}.*`.* make prepare`"):
             require_model(DEFAULT_MODEL, models_dir)
         prepare_model(DEFAULT_MODEL, models_dir)
         assert require_model(DEFAULT_MODEL, models_dir) == folder

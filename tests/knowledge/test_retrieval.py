@@ -1,5 +1,6 @@
 """A query becomes passages: ranked by the index, their texts from PostgreSQL."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 from uuid import UUID, uuid4
@@ -33,6 +34,22 @@ class RankedIndex:
         assert len(dense) == 384
         assert sparse.indices
         return self.hits[:limit]
+
+
+class HeldIndex(RankedIndex):
+    """An index that answers when the test says so."""
+
+    def __init__(self, chunk_ids: Sequence[UUID]) -> None:
+        super().__init__(chunk_ids)
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def search(
+        self, dense: Sequence[float], sparse: SparseVector, *, limit: int
+    ) -> list[Hit]:
+        """Wait, and rank."""
+        self.reached.set()
+        await self.go_on.wait()
+        return await super().search(dense, sparse, limit=limit)
 
 
 @pytest.fixture
@@ -114,3 +131,25 @@ async def test_a_database_that_is_gone_is_an_error_that_says_so(
 
     with pytest.raises(DatabaseUnavailable):
         await retriever.search("part", limit=5)
+
+
+async def test_a_search_ends_with_the_model_it_began_with_and_the_replacement_waits_for_it(
+    ingest: Ingest, database: Database, embedder: Embedder
+) -> None:
+    await ingest(FILES)
+    chunks = stored_chunks(database.url)
+    old, new = HeldIndex(chunks[:1]), RankedIndex(chunks[1:2])
+    retriever = Retriever(database, cast("VectorIndex", old), embedder, SparseEncoder())
+    searching = asyncio.create_task(retriever.search("part", limit=1))
+    await old.reached.wait()
+
+    replacing = asyncio.create_task(retriever.replace(embedder, cast("VectorIndex", new)))
+    await asyncio.sleep(0)  # it begins
+    [found_meanwhile] = await retriever.search("part", limit=1)
+    waited = not replacing.done()
+    old.go_on.set()
+    [found] = await searching
+    await replacing
+
+    assert waited
+    assert (found.chunk_id, found_meanwhile.chunk_id) == (chunks[0], chunks[1])

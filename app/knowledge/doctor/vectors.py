@@ -1,20 +1,17 @@
 """Whether every chunk has a vector of the right model, and every vector a chunk."""
 
-import base64
 import functools
-import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from app.core.database import Database, Queries
 from app.knowledge.doctor.findings import Examination, Finding, Severity, Stage
-from app.knowledge.document_store import BATCH_SIZE, prune_embeddings, to_bytes
+from app.knowledge.document_store import prune_embeddings, vector_rows
 from app.knowledge.index_model import register_model
-from app.knowledge.index_source import vector_bytes
-from app.knowledge.models import embedded_text
+from app.knowledge.missing_vectors import count_chunks_without_vector, embed_missing
 from app.knowledge.vector_index import IndexSpec
 
 if TYPE_CHECKING:
@@ -31,11 +28,7 @@ async def examine_vectors(
     `load_embedder` loads the model of `spec`; None: there is no way to.
     """
     found = Examination()
-    lacking = await database.run(
-        lambda queries: queries.count_chunks_without_vector(
-            model=spec.model, vector_bytes=vector_bytes(spec)
-        )
-    )
+    lacking = await database.run(count_chunks_without_vector, spec)
     if lacking:
         message = f"{lacking:,} chunks have no usable vector of {spec.model} and can't be found."
         found.findings.append(
@@ -57,6 +50,7 @@ async def examine_vectors(
                 functools.partial(_remove_unused, database, unused),
             )
         )
+    found.findings += await database.run(_examine_reindex, spec.model)
     return found
 
 
@@ -73,41 +67,32 @@ async def _embed_all(
     stage: Stage,
 ) -> None:
     embedder = await to_thread.run_sync(load_embedder)
-    done, after = 0, ""
-    while rows := await database.run(_find_texts, spec, after):
-        after = rows[-1]["content_hash"]
-        texts = {
-            row["content_hash"]: text
-            for row in rows
-            # A vector under a wrong hash would be used for other chunks too.
-            if _hash(text := embedded_text(row["heading_path"], row["text"])) == row["content_hash"]
-        }
-        matrix = await to_thread.run_sync(embedder.embed, list(texts.values()))
-        vectors = dict(zip(texts, map(to_bytes, matrix), strict=True))
+    done = 0
+    async for vectors in embed_missing(database, spec, embedder):
         done += await database.run(_store, spec, vectors)
         stage("embedding", done, max(done, chunks))
 
 
-def _find_texts(queries: Queries, spec: IndexSpec, after: str) -> list[dict[str, Any]]:
-    return list(
-        queries.texts_without_vector(
-            model=spec.model, vector_bytes=vector_bytes(spec), after=after, limit=BATCH_SIZE
-        )
-    )
-
-
 def _store(queries: Queries, spec: IndexSpec, vectors: dict[str, bytes]) -> int:
     """Store vectors and have the indexes look at their chunks; return how many chunks that are."""
-    register_model(queries, spec.model, spec.dimensions)
     queries.share_embeddings()
-    rows = [
-        {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
-        for content_hash, vector in sorted(vectors.items())
-    ]
-    queries.replace_embeddings(model=spec.model, embeddings=json.dumps(rows))
+    register_model(queries, spec.model, spec.dimensions)
+    queries.replace_embeddings(model=spec.model, embeddings=vector_rows(sorted(vectors.items())))
     chunks: int = queries.queue_chunks_of_texts(content_hashes=json.dumps(list(vectors)))
     return chunks
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _examine_reindex(queries: Queries, model: str) -> list[Finding]:
+    row = queries.find_model()
+    if row is None or (next_model := row["next_model"]) is None:
+        return []
+    counts = queries.count_texts(model=next_model)
+    return [
+        Finding(
+            Severity.NOTE,
+            f"{counts['embedded']:,} of {counts['texts']:,} texts are embedded with {next_model}: "
+            f"a reindex is under way or was interrupted. `EMBEDDING_MODEL={next_model} python -m "
+            f"app reindex` goes on with it, `EMBEDDING_MODEL={model} python -m app reindex` gives "
+            "it up.",
+        )
+    ]

@@ -4,10 +4,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
+from pydantic import AfterValidator
 
 from app.core.dependencies import DatabaseDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
+from app.core.text import storable
 from app.knowledge.documents import services
 from app.knowledge.documents.models import AcceptedDocuments, Document, DocumentText
 from app.knowledge.documents.reading import BODY, read_upload, read_uploads
@@ -19,7 +21,8 @@ FAILURES: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorResponse, "description": "The database or the disk is unavailable."},
 }
 TOO_LARGE: dict[int | str, dict[str, Any]] = {
-    413: {"model": ErrorResponse, "description": "Larger than MAX_UPLOAD_BYTES."}
+    413: {"model": ErrorResponse, "description": "Larger than MAX_UPLOAD_BYTES."},
+    415: {"model": ErrorResponse, "description": "Neither a form nor JSON."},
 }
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "There is no such document."}
@@ -47,7 +50,7 @@ async def list_documents(
     response: Response,
     database: DatabaseDep,
     source_id: UUID | None = None,
-    path_prefix: Annotated[str | None, Query(max_length=500)] = None,
+    path_prefix: Annotated[str | None, Query(max_length=500), AfterValidator(storable)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
         str | None, Query(description="From the `Link` header of the page before.")

@@ -1,5 +1,6 @@
 """Requests and answers about documents."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -31,6 +32,17 @@ def _checked_path(path: str) -> str:
     return path
 
 
+def _checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        raise ValueError("must hold finite numbers and whole characters only") from None
+    if "\\u0000" in text:
+        raise ValueError("must not contain a NUL character")
+    return metadata
+
+
 class NewDocument(BaseModel):
     """A text to be taken in as it is."""
 
@@ -54,7 +66,9 @@ class NewDocument(BaseModel):
     ) = Field(
         None, description="What tells it from others; by default the title. The same path replaces."
     )
-    metadata: dict[str, Any] = Field({}, description="Yours; it comes back with the document.")
+    metadata: Annotated[dict[str, Any], AfterValidator(_checked_metadata)] = Field(
+        {}, description="Yours; it comes back with the document."
+    )
 
 
 class Document(BaseModel):

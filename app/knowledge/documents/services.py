@@ -1,6 +1,7 @@
 """Taking in, showing and deleting documents."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,7 +76,16 @@ def path_of(name: str) -> str:
 
 
 async def accept(database: Database, uploads: Sequence[Upload]) -> AcceptedDocuments:
-    """Keep what was handed in, and begin to ingest it."""
+    """Keep what was handed in, and begin to ingest it.
+
+    Raises:
+        InvalidRequest: two of them have one path.
+    """
+    names = Counter(upload.path for upload in uploads)
+    if twice := [path for path, number in names.items() if number > 1]:
+        raise InvalidRequest(
+            f"file: there are several of the name {twice[0]}; send them one by one"
+        )
     return await database.run(_accept, uploads)
 
 
@@ -151,6 +161,7 @@ def _accept(queries: Queries, uploads: Sequence[Upload]) -> AcceptedDocuments:
 
 
 def _replace(queries: Queries, document_id: UUID, upload: Upload) -> AcceptedDocuments:
+    _lock_uploads(queries)
     path = queries.find_upload_path(document_id=document_id)
     if path is None:
         _refuse(queries, document_id)
@@ -188,14 +199,18 @@ def _page(
 
 
 def _delete(queries: Queries, document_id: UUID) -> None:
-    source_id = queries.find_upload_source()
-    if source_id is not None:
-        # A job that is about to store it notices that it is gone.
-        queries.lock_source(source_id=source_id)
+    # A job that is about to store it notices that it is gone.
+    _lock_uploads(queries)
     if not queries.delete_upload(document_id=document_id):
         _refuse(queries, document_id)
     queries.delete_document(document_id=document_id)
     list(queries.defer_prune_job())
+
+
+def _lock_uploads(queries: Queries) -> None:
+    source_id = queries.find_upload_source()
+    if source_id is not None:
+        queries.lock_source(source_id=source_id)
 
 
 def _refuse(queries: Queries, document_id: UUID) -> None:

@@ -4,11 +4,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
+from pydantic import AfterValidator
 
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
 from app.core.streaming import EventStream
+from app.core.text import storable
 from app.knowledge.ingestions import services
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
 
@@ -68,7 +70,9 @@ async def list_items(
     database: DatabaseDep,
     state: ItemState | None = None,
     limit: Limit = 200,
-    after: Annotated[str | None, Query(description="The last path of the page before.")] = None,
+    after: Annotated[
+        str | None, Query(description="The last path of the page before."), AfterValidator(storable)
+    ] = None,
 ) -> list[Item]:
     """The documents of a run, by path; those with an unchanged version are not among them."""
     return await services.items(database, ingestion_id, state=state, limit=limit, after=after)

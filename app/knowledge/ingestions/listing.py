@@ -166,6 +166,11 @@ def _is_unchanged(entry: Entry, run: _Run) -> bool:
     )
 
 
+def _shown(path: str) -> str:
+    """Return the path of something skipped so that it can be stored and shown."""
+    return path.encode("utf-8", "replace").decode().replace("\0", "")[:500]
+
+
 def _is_known_unusable(entry: Entry, run: _Run) -> bool:
     return entry.version != "" and run.unusable.get(entry.path, ("",))[0] == entry.version
 
@@ -211,8 +216,11 @@ def _finish(
         return
     entries = {entry.path: entry for entry in _usable(listing)}
     unusable = {skip.path: skip.reason for skip in skipped}
+    # With its version it is remembered as unusable: for good if a job has found that, but not if it
+    # just could not be read, or was too large for a setting.
     items = [
-        _item(entries.get(path, Entry(path))) | {"state": "skipped", "error": reason}
+        _item(entries[path] if path in run.unusable and path in entries else Entry(_shown(path)))
+        | {"state": "skipped", "error": reason}
         for path, reason in unusable.items()
     ]
     if run.kind not in FETCHED_ANYWAY:

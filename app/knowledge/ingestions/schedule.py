@@ -19,7 +19,8 @@ def begin_run(
 ) -> tuple[dict[str, Any], bool]:
     """Begin a run over a source, or join the one that is under way; also tell whether it is new.
 
-    Without `queue` the caller lists the source itself. Should it die, `resume_forsaken` queues it.
+    If that one has looked at the source already, another one follows it by itself. Without `queue`
+    the caller lists the source itself; should it die, `resume_forsaken` queues it.
     """
     ingestion_id = None
     begun = False
@@ -33,6 +34,8 @@ def begin_run(
         elif not begun:
             # None again if it has just ended: then this one can begin.
             ingestion_id = queries.active_ingestion(source_id=source_id)
+            if ingestion_id is not None and queue:
+                queries.ask_again(ingestion_id=ingestion_id)
     return queries.find_ingestion(ingestion_id=ingestion_id), begun
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from app.core.database import Database, Queries
-from app.core.exceptions import Conflict, NotFound
+from app.core.exceptions import AppError, Conflict, NotFound
+from app.core.handlers import error_response
 from app.core.paging import decode_cursor, encode_cursor
 from app.core.streaming import event
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
@@ -15,6 +16,7 @@ from app.knowledge.ingestions.schedule import begin_run
 from app.knowledge.ingestions.transitions import log, open_run
 
 __all__ = [
+    "IngestionActive",
     "cancel",
     "cancel_all",
     "find",
@@ -28,6 +30,7 @@ __all__ = [
 
 ACTIVE = ("queued", "listing", "running")
 POLL_SEC = 0.5
+LINES_AT_ONCE = 1000
 
 
 class IngestionNotFound(NotFound):
@@ -40,6 +43,12 @@ class IngestionActive(Conflict):
     """A run over this source is under way: wait for its end, or cancel it."""
 
     code = "ingestion_active"
+
+
+class IngestionOutdated(Conflict):
+    """There is a later run over this source: retry that one, or sync the source."""
+
+    code = "ingestion_outdated"
 
 
 class NothingToRetry(Conflict):
@@ -106,13 +115,19 @@ async def follow(database: Database, ingestion_id: UUID, *, after: int) -> Async
     """Yield a run's lines and progress as events, until it has ended."""
     ingestion: Ingestion | None = None
     while True:
-        current, lines = await database.run(_look, ingestion_id, after)
+        try:
+            current, lines = await database.run(_look, ingestion_id, after)
+        except AppError as error:
+            yield event("error", error_response(error).error)
+            return
         for line in lines:
             after = line.id
             yield event("log", line, event_id=str(line.id))
         if current != ingestion:
             ingestion = current
             yield event("progress", current)
+        if len(lines) == LINES_AT_ONCE:
+            continue
         if current.finished_at is not None:
             yield event("done", current)
             return
@@ -133,7 +148,7 @@ async def retry(database: Database, ingestion_id: UUID) -> Ingestion:
 
     Raises:
         NotFound: there is none.
-        Conflict: nothing has failed, or another run over the source is under way.
+        Conflict: nothing has failed, or there is a later run over the source.
     """
     return _ingestion(await database.run(_retry, ingestion_id))
 
@@ -193,7 +208,7 @@ def _log(queries: Queries, ingestion_id: UUID, after: int, limit: int) -> list[d
 def _look(queries: Queries, ingestion_id: UUID, after: int) -> tuple[Ingestion, list[LogLine]]:
     # The run first: what it logged before its end is then among the lines.
     current = _ingestion(_find(queries, ingestion_id))
-    rows = queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=1000)
+    rows = queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=LINES_AT_ONCE)
     return current, [LogLine(**row) for row in rows]
 
 
@@ -211,8 +226,9 @@ def _retry(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
         _find(queries, ingestion_id)
         raise NothingToRetry
     run = queries.ingestion_of(ingestion_id=ingestion_id)
-    if queries.active_ingestion(source_id=run["source_id"]) is not None:
-        raise IngestionActive
+    if queries.has_later_ingestion(ingestion_id=ingestion_id):
+        # What this one has kept would replace what that one has stored.
+        raise IngestionOutdated
     if run["state"] == "failed":
         queries.reopen_ingestion(ingestion_id=ingestion_id, state="queued")
         list(queries.defer_list_job(ingestion_id=str(ingestion_id)))

@@ -8,14 +8,18 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from app.core.database import Database, Queries
+from app.core.exceptions import StartupError
+from app.knowledge.compaction import compact
 from app.knowledge.connectors.access import Access, parse_config
 from app.knowledge.connectors.models import Entry, Fetched, Gone, NotModified
 from app.knowledge.document_store import (
+    KEEP_MODEL_HOURS,
     RECIPE,
     Document,
     build_document,
@@ -26,7 +30,8 @@ from app.knowledge.document_store import (
     texts_of,
     to_bytes,
 )
-from app.knowledge.exceptions import SourceUnusable
+from app.knowledge.exceptions import ModelNotReady, ModelReplaced, ParserFailed, SourceUnusable
+from app.knowledge.index_model import find_model_name
 from app.knowledge.ingestions.listing import list_source
 from app.knowledge.ingestions.schedule import begin_due, resume_forsaken
 from app.knowledge.ingestions.transitions import finish_item, log, open_run, store_failure
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps", "open_steps"]
 
+KEEP_DAYS = 90
 DELETED = "was deleted before it was stored"
 REPLACED = "was replaced or deleted before it was stored"
 
@@ -79,14 +85,15 @@ class Steps:
         database: Database,
         access: Access,
         parser: Parser,
-        load_embedder: "Callable[[], Embedder]",
+        load_embedder: "Callable[[str], Embedder]",
         settings: Settings,
     ) -> None:
         self._database = database
         self._access = access
         self._parser = parser
-        self._load_embedder = functools.cache(load_embedder)
-        self._model = settings.embedding_model
+        # One at a time: a model that was replaced is not needed again.
+        self._load_embedder = functools.lru_cache(maxsize=1)(load_embedder)
+        self._first_model = settings.embedding_model
 
     def list_source(self, ingestion_id: str) -> None:
         """List a source and queue its documents.
@@ -111,33 +118,41 @@ class Steps:
             self._finish(ingestion_id, path, "skipped", error=DELETED)
             return False
         entry = Entry(path, work.version, work.url)
-        state = work.stored["state"] if work.stored and not work.everything else {}
+        # What was read in another way is fetched whole, whether it has changed or not.
+        is_current = work.stored is not None and work.stored["recipe"] == RECIPE
+        state = work.stored["state"] if work.stored and is_current and not work.everything else {}
         try:
             fetched = self._access.fetch(parse_config(work.config), entry, state, depth=work.depth)
         except SourceUnusable as error:
-            self._finish(ingestion_id, path, "failed", error=str(error))
+            # Every site has pages that are not for everybody; one that was is another matter.
+            is_new_page = work.kind == "web" and work.stored is None
+            result = "skipped" if is_new_page else "failed"
+            self._finish(ingestion_id, path, result, error=str(error))
             return False
         return self._database.run_sync(_keep, ingestion_id, path, work, fetched)
 
     def store_document(self, ingestion_id: str, path: str) -> None:
         """Turn a document's content into text, chunks and vectors, and store them."""
         work = self._database.run_sync(_load_work, ingestion_id, path)
-        if work is None or work.content is None:
+        if work is None:
+            return
+        if work.content is None:
+            self._finish(ingestion_id, path, "skipped", error=DELETED)
             return
         try:
             parsed = self._parser.parse(work.content, path, work.media_type)
+        except ParserFailed as error:
+            self._finish(ingestion_id, path, "failed", error=str(error))
+            return
         except SourceUnusable as error:
             self._database.run_sync(_skip, ingestion_id, path, work, str(error))
             return
         document = _build(path, work, work.content, parsed)
-        texts = texts_of([document])
-        embedded = self._database.run_sync(find_embedded, self._model, texts)
-        vectors = self._embed(texts, texts.keys() - embedded)
-        # Another run may have removed vectors since we looked, as no longer used.
-        while lost := self._database.run_sync(
-            _store, ingestion_id, path, self._model, work, document, vectors, parsed.note
-        ):
-            vectors |= self._embed(texts, lost)
+        is_stored = False
+        while not is_stored:
+            with suppress(ModelReplaced):
+                self._store(ingestion_id, path, work, document, parsed.note)
+                is_stored = True
 
     def note_failure(
         self, ingestion_id: str, path: str | None, message: str, *, final: bool
@@ -149,15 +164,37 @@ class Steps:
         """Begin the runs that are due, and go on with those that nobody works for."""
         self._database.run_sync(begin_due)
         self._database.run_sync(resume_forsaken)
+        self._database.run_sync(_queue_prune_of_models)
+
+    def clean(self) -> None:
+        """Remove what is too old for anybody to need it; called every day."""
+        while self._database.run_sync(compact):
+            pass
+        self._database.run_sync(lambda queries: queries.delete_old_ingestions(keep_days=KEEP_DAYS))
 
     def prune(self) -> None:
         """Remove vectors that nothing needs any more."""
         self._database.run_sync(prune_embeddings)
 
-    def _embed(self, texts: dict[str, str], wanted: set[str]) -> dict[str, bytes]:
+    def _store(
+        self, ingestion_id: str, path: str, work: _Work, document: Document, note: str | None
+    ) -> None:
+        """Embed a document with the knowledge base's model and store it."""
+        model = self._database.run_sync(find_model_name) or self._first_model
+        texts = texts_of([document])
+        embedded = self._database.run_sync(find_embedded, model, texts)
+        vectors = self._embed(model, texts, texts.keys() - embedded)
+        # Another run may have removed vectors since we looked, as no longer used.
+        while lost := self._database.run_sync(
+            _store, ingestion_id, path, model, work, document, vectors, note
+        ):
+            vectors |= self._embed(model, texts, lost)
+
+    def _embed(self, model: str, texts: dict[str, str], wanted: set[str]) -> dict[str, bytes]:
         vectors: dict[str, bytes] = {}
         for part in parts(sorted(wanted)):
-            matrix = self._load_embedder().embed([texts[content_hash] for content_hash in part])
+            embedder = self._load_embedder(model)
+            matrix = embedder.embed([texts[content_hash] for content_hash in part])
             vectors |= zip(part, map(to_bytes, matrix), strict=True)
         return vectors
 
@@ -216,7 +253,9 @@ def _keep(
     work: _Work,
     fetched: Fetched | NotModified | Gone,
 ) -> bool:
-    if not open_run(queries, ingestion_id):
+    if not open_run(queries, ingestion_id) or not queries.is_item_open(
+        ingestion_id=ingestion_id, path=path
+    ):
         return False
     _queue_links(queries, ingestion_id, work, fetched.links, depth=work.depth + 1)
     if isinstance(fetched, Gone):
@@ -272,12 +311,19 @@ def _delete(queries: Queries, ingestion_id: str, path: str, source_id: UUID, rea
 
 
 def _skip(queries: Queries, ingestion_id: str, path: str, work: _Work, reason: str) -> None:
-    """What can't be used is not kept as it once was."""
+    """End an item that can't be used.
+
+    What a source has now replaces what it had; but an upload is the only copy there is, so one that
+    was of use before stays as it is.
+    """
     if open_run(queries, ingestion_id) and not _is_outdated(queries, ingestion_id, path, work):
         paths = json.dumps([path])
-        queries.delete_documents(source_id=work.source_id, paths=paths)
+        if work.kind == "upload" and work.stored is not None:
+            finish_item(queries, ingestion_id, path, "failed", error=reason)
+            return
         if work.kind == "upload":
             queries.delete_uploads(source_id=work.source_id, paths=paths)
+        queries.delete_documents(source_id=work.source_id, paths=paths)
         finish_item(queries, ingestion_id, path, "skipped", error=reason)
 
 
@@ -309,6 +355,8 @@ def _store(
     note: str | None,
 ) -> set[str]:
     """Store a document and end its item; return the hashes of vectors that are missing."""
+    # Before the source: who waits for a prune must not keep others from it.
+    queries.share_embeddings()
     if not open_run(queries, ingestion_id) or _is_outdated(queries, ingestion_id, path, work):
         return set()
     lost = store_documents(queries, work.source_id, model, [document], vectors)
@@ -342,6 +390,11 @@ def _note_failure(
             queries.note_item_error(ingestion_id=ingestion_id, path=path, error=message)
 
 
+def _queue_prune_of_models(queries: Queries) -> None:
+    if queries.has_outdated_model(keep_hours=KEEP_MODEL_HOURS) and not queries.prune_is_queued():
+        list(queries.defer_prune_job())
+
+
 def open_steps(settings: Settings, database_url: str) -> Steps:
     """Open what the steps of one process need; it lives as long as the process."""
     return Steps(
@@ -353,10 +406,15 @@ def open_steps(settings: Settings, database_url: str) -> Steps:
     )
 
 
-def _load_embedder(settings: Settings) -> "Embedder":
+def _load_embedder(settings: Settings, name: str) -> "Embedder":
     # Listing and fetching need no model, and it takes most of a second to load.
     from app.knowledge.embedding import Embedder  # noqa: PLC0415
     from app.knowledge.model_files import require_model  # noqa: PLC0415
 
-    name = settings.embedding_model
-    return Embedder.load(name, require_model(name, settings.models_dir), threads=1)
+    try:
+        return Embedder.load(name, require_model(name, settings.models_dir), threads=1)
+    except StartupError as error:
+        raise ModelNotReady(
+            f"The embedding model {name} is not ready where the worker runs. Run "
+            f"`EMBEDDING_MODEL={name} make prepare` there."
+        ) from error

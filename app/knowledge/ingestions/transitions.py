@@ -49,8 +49,8 @@ def finish_if_done(queries: Queries, ingestion_id: str) -> None:
     if queries.has_open_items(ingestion_id=ingestion_id):
         return
     run = queries.ingestion_of(ingestion_id=ingestion_id)
-    if run["kind"] == "web" and _has_met_everything(queries, ingestion_id, run):
-        queries.insert_vanished_items(ingestion_id=ingestion_id, source_id=run["source_id"])
+    if run["kind"] == "web" and _has_unmet_pages(queries, ingestion_id, run):
+        return
     deleted = queries.delete_vanished_documents(
         ingestion_id=ingestion_id, source_id=run["source_id"]
     )
@@ -67,12 +67,15 @@ def finish_if_done(queries: Queries, ingestion_id: str) -> None:
     if deleted or found["stored"] or found["deleted"]:
         list(queries.defer_prune_job())
     log(queries, ingestion_id, _summary(found))
+    _begin_again(queries, run)
 
 
 def store_failure(queries: Queries, ingestion_id: str, message: str) -> None:
     """End a run that could not be listed."""
+    run = queries.ingestion_of(ingestion_id=ingestion_id)
     queries.finish_ingestion(ingestion_id=ingestion_id, state="failed", error=message)
     log(queries, ingestion_id, message, level="error")
+    _begin_again(queries, run)
 
 
 def log(
@@ -97,10 +100,28 @@ def _count(queries: Queries, ingestion_id: str, **counts: int) -> None:
     )
 
 
-def _has_met_everything(queries: Queries, ingestion_id: str, run: dict[str, Any]) -> bool:
-    """Whether a crawl has been everywhere: what it has not met is gone then."""
-    items = queries.count_items(ingestion_id=ingestion_id)
-    return not items["failed"] and items["items"] < run["config"]["max_pages"]
+def _has_unmet_pages(queries: Queries, ingestion_id: str, run: dict[str, Any]) -> bool:
+    """Queue the pages that a crawl has not met: only a page's own answer tells that it is gone.
+
+    It may just be linked from one that could not be read, or stand too deep this time.
+    """
+    unmet = queries.insert_unmet_items(
+        ingestion_id=ingestion_id, source_id=run["source_id"], depth=run["config"]["max_depth"]
+    )
+    if unmet:
+        _count(queries, ingestion_id, listed=unmet)
+        list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
+    return bool(unmet)
+
+
+def _begin_again(queries: Queries, run: dict[str, Any]) -> None:
+    """Begin the next run, if somebody asked for one when this one had looked already."""
+    if run["again"]:
+        ingestion_id = queries.insert_ingestion(
+            source_id=run["source_id"], cause="request", everything=False
+        )
+        if ingestion_id is not None:
+            list(queries.defer_list_job(ingestion_id=str(ingestion_id)))
 
 
 def _summary(found: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-from app.knowledge.exceptions import SourceUnavailable, SourceUnusable
+from app.knowledge.exceptions import ParserFailed, SourceUnavailable, SourceUnusable
 from app.knowledge.parsing.child import OUT_OF_MEMORY
 from app.knowledge.parsing.convert import MAX_TEXT_CHARACTERS, convert
 from app.knowledge.parsing.kinds import kind_of
@@ -99,9 +99,9 @@ class Parser:
     def _verdict(self, kind: Kind, death: "_Died") -> Exception:
         """What the death of the process says about the document."""
         if death.timed_out:
-            return SourceUnusable(f"takes longer than {self._timeout_sec:g} s to read")
+            return ParserFailed(f"takes longer than {self._timeout_sec:g} s to read")
         if death.status == OUT_OF_MEMORY:
-            return SourceUnusable(
+            return ParserFailed(
                 f"needs more than {self._memory_bytes / 1_000_000_000:g} GB of memory to read"
             )
         if death.status == -signal.SIGKILL:
@@ -110,7 +110,7 @@ class Parser:
                 "memory"
             )
         _log.warning("the parser ended with status %s on a document of %s", death.status, kind)
-        return SourceUnusable("can't be read: its parser crashed")
+        return ParserFailed("can't be read: its parser crashed")
 
     def _stop_child(self) -> None:
         if self._child is not None:

@@ -22,7 +22,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "There is no such source."}
 }
 CONFLICT: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorResponse, "description": "There is such a source already."}
+    409: {"model": ErrorResponse, "description": "There is such a source already, or it is busy."}
 }
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"], responses=FAILURES)
@@ -68,13 +68,17 @@ async def update_source(
     return await services.update(database, settings, source_id, change)
 
 
-@router.delete("/{source_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND)
+@router.delete(
+    "/{source_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND | CONFLICT
+)
 async def delete_source(source_id: UUID, database: DatabaseDep) -> None:
     """Remove a source with all of its documents; no search finds them from now on."""
     await services.delete(database, source_id)
 
 
-@router.post("/{source_id}/sync", status_code=status.HTTP_202_ACCEPTED, responses=NOT_FOUND)
+@router.post(
+    "/{source_id}/sync", status_code=status.HTTP_202_ACCEPTED, responses=NOT_FOUND | CONFLICT
+)
 async def sync_source(source_id: UUID, response: Response, database: DatabaseDep) -> Ingestion:
     """Ingest what has changed; a run that is under way is joined."""
     ingestion = await services.sync(database, source_id)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.core.text import storable
 from app.knowledge.connectors.config import SourceConfig
 from app.knowledge.ingestions.models import Ingestion
 
@@ -51,7 +52,7 @@ Every = Annotated[
     AfterValidator(_checked_every),
     Field(description="Sync again by itself, this often: `30m`, `6h`, `1d`.", examples=["6h"]),
 ]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
 
 
 class NewSource(BaseModel):

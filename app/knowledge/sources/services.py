@@ -13,7 +13,7 @@ from app.knowledge.connectors.config import SourceConfig
 from app.knowledge.exceptions import SourceUnusable
 from app.knowledge.ingestions.models import Ingestion
 from app.knowledge.ingestions.schedule import begin_run
-from app.knowledge.ingestions.services import cancel_all
+from app.knowledge.ingestions.services import IngestionActive, cancel_all
 from app.knowledge.sources.locations import location_of
 from app.knowledge.sources.models import (
     NewSource,
@@ -156,6 +156,8 @@ def _update(
     source = _find(queries, source_id)
     if source["kind"] == "upload":
         raise UploadsStay
+    if change.config is not None and list(queries.active_ingestions(source_id=source_id)):
+        raise IngestionActive
     if change.config is not None and change.config.kind != source["kind"]:
         raise InvalidRequest(f"config.kind: must stay {source['kind']}; create another source")
     if location is not None and location != source["location"]:
@@ -184,6 +186,8 @@ def _sync(queries: Queries, source_id: UUID) -> dict[str, Any]:
 
 def _delete(queries: Queries, source_id: UUID) -> None:
     _lock(queries, source_id)
+    if _find(queries, source_id)["kind"] == "upload":
+        raise UploadsStay
     cancel_all(queries, source_id)
     queries.delete_source(source_id=source_id)
     list(queries.defer_prune_job())

@@ -23,8 +23,28 @@ SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared(hashtext('brag.embedding'))) 
 SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtext('brag.embedding'))) AS locked
 
 -- :name delete_unused_embeddings :affected
+-- :doc Those of texts that are nowhere any more, and those of models that nobody needs any more.
 DELETE FROM embedding
 WHERE NOT EXISTS (SELECT FROM chunk WHERE chunk.content_hash = embedding.content_hash)
+    OR EXISTS (
+        SELECT
+        FROM index_model
+        WHERE embedding.model <> index_model.model
+            AND embedding.model IS DISTINCT FROM next_model
+            AND (switched_at IS NULL OR switched_at < now() - make_interval(hours => :keep_hours))
+    )
+
+-- :name forget_switch :affected
+-- :doc Note that the vectors of the earlier model are gone.
+UPDATE index_model
+SET switched_at = NULL
+WHERE switched_at < now() - make_interval(hours => :keep_hours)
+
+-- :name has_outdated_model :scalar
+-- :doc Whether the vectors of the earlier model have been kept for long enough.
+SELECT EXISTS (
+    SELECT FROM index_model WHERE switched_at < now() - make_interval(hours => :keep_hours)
+)
 
 -- :name register_model :affected
 -- :doc The first to register decides. Whoever waited for another sees in a second statement whom.
@@ -33,4 +53,18 @@ VALUES (:model, :dimensions)
 ON CONFLICT DO NOTHING
 
 -- :name find_model :one
-SELECT model, dimensions FROM index_model
+SELECT model, dimensions, next_model, switched_at FROM index_model
+
+-- :name begin_reindex :affected
+-- :doc With the model that is there already, give up one that was begun.
+UPDATE index_model SET next_model = nullif(:model, model)
+
+-- :name switch_model :affected
+UPDATE index_model
+SET model = :model, dimensions = :dimensions, next_model = NULL, switched_at = now()
+
+-- :name count_texts :one
+-- :doc How many texts there are, and how many of them have a vector of a model.
+SELECT count(*) AS texts, count(embedding.content_hash) AS embedded
+FROM (SELECT DISTINCT content_hash FROM chunk) AS text
+LEFT JOIN embedding ON embedding.content_hash = text.content_hash AND embedding.model = :model

@@ -63,7 +63,7 @@ LIMIT :limit
 -- :name ingestion_of :one
 -- :doc What a step must know of its run; none when the source has been deleted.
 SELECT ingestion.state, everything, source_id, source.kind, source.config,
-    source.state AS source_state, source.by_operator
+    source.state AS source_state, source.by_operator, ingestion.cause, ingestion.again
 FROM ingestion
 JOIN source ON source.id = ingestion.source_id
 WHERE ingestion.id = :ingestion_id
@@ -87,6 +87,18 @@ SET state = 'listing', listings = listings + 1, recipe = :recipe,
 WHERE id = :ingestion_id
 RETURNING listings
 
+-- :name ask_again :affected
+-- :doc A run that has begun to look may have missed what the caller has just changed.
+UPDATE ingestion SET again = true WHERE id = :ingestion_id AND state IN ('listing', 'running')
+
+-- :name has_later_ingestion :scalar
+SELECT EXISTS (
+    SELECT FROM ingestion AS later
+    JOIN ingestion AS this ON this.source_id = later.source_id
+    WHERE this.id = :ingestion_id AND this.cause <> 'upload' AND later.cause <> 'upload'
+        AND later.created_at > this.created_at
+)
+
 -- :name current_listing :scalar
 SELECT listings FROM ingestion WHERE id = :ingestion_id
 
@@ -94,7 +106,12 @@ SELECT listings FROM ingestion WHERE id = :ingestion_id
 -- :doc Runs under way that no job works for: whoever began them was killed in between.
 SELECT id
 FROM ingestion
-WHERE state IN ('queued', 'listing', 'running') AND created_at < now() - interval '1 minute'
+WHERE created_at < now() - interval '1 minute'
+    AND (
+        state IN ('queued', 'running')
+        -- the command line lists by itself, without a job
+        OR state = 'listing' AND started_at < now() - interval '10 minutes'
+    )
     AND NOT EXISTS (
         SELECT FROM procrastinate_jobs
         WHERE args ->> 'ingestion_id' = CAST(ingestion.id AS text) AND status IN ('todo', 'doing')
@@ -138,3 +155,13 @@ LIMIT :limit
 
 -- :name count_listed :affected
 UPDATE ingestion SET listed = listed + :listed WHERE id = :ingestion_id
+
+-- :name delete_old_ingestions :affected
+-- :doc Runs that ended long ago, but each source's last one: the next listing looks at it.
+DELETE FROM ingestion
+WHERE finished_at < now() - make_interval(days => :keep_days)
+    AND EXISTS (
+        SELECT FROM ingestion AS later
+        WHERE later.source_id = ingestion.source_id AND later.created_at > ingestion.created_at
+            AND later.finished_at IS NOT NULL
+    )

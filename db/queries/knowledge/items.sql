@@ -64,10 +64,10 @@ SELECT EXISTS (
     WHERE ingestion_id = :ingestion_id AND state IN ('pending', 'fetched')
 )
 
--- :name insert_vanished_items :affected
--- :doc What the source has stored and the run has not met.
-INSERT INTO ingestion_item (ingestion_id, path, state)
-SELECT :ingestion_id, document.path, 'vanished'
+-- :name insert_unmet_items :affected
+-- :doc What the source has stored and the run has not met; :depth keeps its links from being followed.
+INSERT INTO ingestion_item (ingestion_id, path, state, url, depth)
+SELECT :ingestion_id, document.path, 'pending', document.url, :depth
 FROM document
 WHERE document.source_id = :source_id
     AND NOT EXISTS (
@@ -107,11 +107,6 @@ WHERE ingestion_id = :ingestion_id
     AND (CAST(:after AS text) IS NULL OR path > CAST(:after AS text))
 ORDER BY path
 LIMIT :limit
-
--- :name count_items :one
-SELECT count(*) AS items, count(*) FILTER (WHERE state = 'failed') AS failed
-FROM ingestion_item
-WHERE ingestion_id = :ingestion_id
 
 -- :name insert_upload_items :affected
 -- :doc Uploads, all of them or some; their contents stay where they are.

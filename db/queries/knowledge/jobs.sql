@@ -9,13 +9,17 @@ SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[
 ])) AS id
 
 -- :name defer_prune_job :many
--- :doc Remove the vectors that nothing needs any more: one of two jobs would do, but both are right.
-SELECT unnest(procrastinate_defer_jobs_v1(ARRAY[
-    CAST(
+-- :doc Remove the vectors that nothing needs any more, unless such a job waits already.
+SELECT unnest(procrastinate_defer_jobs_v1(ARRAY(
+    SELECT CAST(
         ROW('maintenance', 'maintenance:prune', 0, NULL, NULL, jsonb_build_object(), NULL)
         AS procrastinate_job_to_defer_v1
     )
-])) AS id
+    WHERE NOT EXISTS (
+        SELECT FROM procrastinate_jobs
+        WHERE task_name = 'maintenance:prune' AND status = 'todo'
+    )
+))) AS id
 
 -- :name prune_is_queued :scalar
 SELECT EXISTS (

@@ -159,6 +159,7 @@ async def test_what_is_handed_in_is_kept_before_anything_is_answered(
         ({"title": "A", "text": "a", "path": "../a"}, "path"),
         ({"title": "A", "text": "a", "path": "/a"}, "path"),
         ({"title": "A", "text": "a", "metadata": []}, "metadata"),
+        ({"title": "A", "text": "a", "metadata": {"x": ["a\0"]}}, "NUL"),
         ({"title": "A", "text": "a", "more": 1}, "more"),
         ([], "body"),
     ],
@@ -169,6 +170,43 @@ async def test_a_wrong_text_is_refused(
     response = await ingest_api.post("/v1/documents", json=body)
 
     assert_refused(response, 422, words)
+
+
+async def test_numbers_that_are_none_are_refused(ingest_api: httpx2.AsyncClient) -> None:
+    response = await ingest_api.post(
+        "/v1/documents",
+        content=b'{"title": "A", "text": "a", "metadata": {"x": 1e999}}',
+        headers={"content-type": "application/json"},
+    )
+
+    assert_refused(response, 422, "finite")
+
+
+async def test_two_files_of_one_name_are_refused(ingest_api: httpx2.AsyncClient) -> None:
+    twice = [("file", ("a.md", b"One.")), ("file", ("docs/a.md", b"Two."))]
+
+    assert_refused(await ingest_api.post("/v1/documents", files=twice), 422, "one by one")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_an_upload_that_was_of_use_outlives_one_that_is_not(
+    ingest_api: httpx2.AsyncClient,
+) -> None:
+    accepted = await upload(ingest_api, json=DUCKS)
+    await stored(ingest_api, accepted)
+    url = f"/v1/documents/{accepted['documents'][0]['id']}"
+
+    replaced = await ingest_api.put(url, files=files(a_pdf=b"%PDF-1.7 nothing of use"))
+    run = await stored(ingest_api, replaced.json())
+
+    assert (run["state"], run["failed"]) == ("incomplete", 1)
+    assert (await ingest_api.get(url)).json()["text"] == DUCKS["text"]
+
+
+async def test_a_nul_in_a_query_is_refused(ingest_api: httpx2.AsyncClient) -> None:
+    response = await ingest_api.get("/v1/documents?path_prefix=%00")
+
+    assert_refused(response, 422, "NUL")
 
 
 async def test_a_body_of_another_kind_is_refused_with_the_right_ones(

@@ -10,10 +10,14 @@ from uuid import UUID
 import pytest
 
 from app.core.database import Database
+from app.core.exceptions import Conflict
 from app.knowledge.connectors.folder import FolderSnapshot
 from app.knowledge.document_store import prune_embeddings
 from app.knowledge.embedding import Embedder
-from app.knowledge.ingestions.services import cancel
+from app.knowledge.exceptions import ParserFailed
+from app.knowledge.files import Skipped
+from app.knowledge.ingestions.services import cancel, retry
+from app.knowledge.parsing.sandbox import Parser
 from settings import Settings
 from tests.runs import Runs, open_runs
 from tests.support import execute, fetch
@@ -346,3 +350,78 @@ def test_an_unchanged_source_is_synced_all_the_same(runs: Runs) -> None:
     runs.run()
 
     assert fetch(runs.database.url, "SELECT count(synced_at) FROM source") == [(1,)]
+
+
+def test_old_runs_are_forgotten_but_the_last_one_of_each_source(runs: Runs) -> None:
+    url = runs.database.url
+    for _ in range(3):
+        runs.run(TWO)
+    execute(url, "UPDATE ingestion SET finished_at = now() - interval '100 days'")
+
+    runs.steps.clean()
+
+    assert fetch(url, "SELECT count(*) FROM ingestion") == [(1,)]
+    assert counts(runs.run()) == {"listed": 2, "unchanged": 2}
+
+
+def test_an_old_run_is_not_tried_again_after_a_later_one(runs: Runs) -> None:
+    runs.write(TWO)
+    old = runs.begin()
+    runs.steps.list_source(old)
+    runs.steps.note_failure(old, "a.md", "It broke.", final=True)
+    runs.finish(old)
+    runs.run({"a.md": "# Ducks\n\nThe new text."})
+
+    with pytest.raises(Conflict, match="later run"):
+        asyncio.run(retry(runs.database, UUID(old)))
+
+    assert runs.texts()["a.md"] == "# Ducks\n\nThe new text."
+
+
+def test_who_asks_while_a_run_has_looked_already_gets_another_one(runs: Runs) -> None:
+    runs.write(TWO)
+    first = runs.begin()
+    assert runs.begin() == first
+    runs.steps.list_source(first)
+    runs.write({"late.md": "Late."})
+    assert runs.begin() == first
+
+    runs.finish(first)
+    second = runs.begin()
+
+    assert second != first
+    assert fetch(runs.database.url, "SELECT count(*) FROM ingestion") == [(2,)]
+    assert counts(runs.finish(second)) == {"listed": 3, "unchanged": 2, "stored": 1}
+
+
+def test_what_just_could_not_be_read_is_looked_at_again(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run(TWO)
+
+    def read(self: FolderSnapshot, entries: Any) -> Any:
+        yield from ((entry, Skipped(entry.path, "can't be read", True)) for entry in entries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSnapshot, "read", read)
+        run = runs.run({"a.md": "# Ducks\n\nThe new text."})
+    assert counts(run) == {"listed": 2, "unchanged": 1, "skipped": 1}
+    assert runs.texts()["a.md"] == TWO["a.md"]
+
+    assert counts(runs.run()) == {"listed": 2, "unchanged": 1, "stored": 1}
+
+
+def test_a_document_that_is_too_much_for_its_parser_keeps_what_was_stored(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run(TWO)
+
+    def parse(*_: Any) -> Any:
+        raise ParserFailed("takes longer than 60 s to read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parser, "parse", parse)
+        run = runs.run({"a.md": "# Ducks\n\nThe new text."})
+
+    assert counts(run) == {"listed": 2, "unchanged": 1, "failed": 1}
+    assert runs.texts() == TWO

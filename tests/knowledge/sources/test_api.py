@@ -95,6 +95,8 @@ async def test_the_same_source_is_not_created_twice(
         ({"kind": "web", "url": "ftp://example.com"}, "http://"),
         ({"kind": "web", "url": "https://me:secret@example.com"}, "password"),
         ({"kind": "web", "url": "https://example.com", "max_pages": 0}, "max_pages"),
+        ({"kind": "web", "url": "https://:secret@example.com"}, "password"),
+        ({"kind": "web", "url": "https://example.com/\0"}, "NUL"),
         ({"kind": "pigeon"}, "config"),
         ({"kind": "folder", "path": "/tmp", "more": 1}, "more"),
     ],
