@@ -90,7 +90,8 @@ class LiveModel:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._replacement is not None:
-            await self._replacement
+            # Should it have failed, the watching task has told so.
+            await asyncio.wait([self._replacement])
         await self.current.aclose()
 
     async def _watch(self) -> None:
