@@ -7,11 +7,13 @@ many bytes of memory. Whatever happens to it, its parent only loses one document
 import ctypes
 import json
 import os
+import re
 import resource
 import signal
 import sys
 from dataclasses import asdict
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final
 
 from app.knowledge.exceptions import SourceUnusable
@@ -54,8 +56,9 @@ def _answer(data: bytes, kind: str, media_type: str | None) -> dict[str, Any]:
         return {"parsed": asdict(convert(Kind(kind), data, media_type))}
     except SourceUnusable as unusable:
         return {"unusable": str(unusable)}
-    except MemoryError:
-        # Nothing can be relied on any more.
+    except (MemoryError, SystemError):
+        # The second is what an extension in C may make of the first. Nothing can be relied on any
+        # more.
         os._exit(OUT_OF_MEMORY)
     except RecursionError:
         return {"unusable": "is nested too deeply to be read"}
@@ -77,8 +80,14 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        # macOS, which counts in bytes. On Linux this may tell the peak of the parent instead, for
+        # it is kept through fork and exec.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    [kilobytes] = re.findall(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes) * 1024
 
 
 if __name__ == "__main__":

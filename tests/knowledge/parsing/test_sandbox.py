@@ -90,8 +90,8 @@ def test_a_document_that_takes_too_much_memory_fails_alone() -> None:
 
 
 def test_a_process_that_has_grown_is_replaced_before_it_fails_the_next_document() -> None:
-    with Parser(memory_bytes=150_000_000) as parser:
-        parser.parse(b"<html>" + b"<p>Words.</p>" * 10_000, "a.html", None)
+    with Parser(memory_bytes=450_000_000) as parser:
+        parser.parse(b"<html>" + b"<p>Words.</p>" * 100_000, "a.html", None)
         first = child_of(parser)
         assert first.wait(timeout=10) == 0
 
