@@ -64,6 +64,7 @@ async def _at(environment: Environment, chunks: int) -> list[Result]:
             fresh_peak = fresh.memory("VmHWM")
         async with open_resources(settings) as resources:
             await resources.follower.caught_up()
+            assert await resources.index.count() == chunks
             query_time = await _query_time(resources)
             before = ""
             if chunks >= OPTIMISE_AFTER:
