@@ -4,6 +4,7 @@ import errno
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -57,7 +58,7 @@ class DiskFull(AppError):
 
 
 async def read_uploads(request: Request) -> list[Upload]:
-    """Return what a request hands in; files go through the disk, not through memory.
+    """Return what a request hands in; files are on disk until all have arrived.
 
     Raises:
         InvalidRequest: it can't be read, or there is nothing in it.
@@ -84,7 +85,9 @@ async def read_upload(request: Request) -> Upload:
 
 async def _read_json(request: Request) -> Upload:
     try:
-        return upload_of(NewDocument.model_validate_json(await request.body()))
+        # A large text takes a while to parse, which nobody else should wait for.
+        new = await to_thread.run_sync(NewDocument.model_validate_json, await request.body())
+        return upload_of(new)
     except ValidationError as error:
         problems = [problem | {"loc": ("body", *problem["loc"])} for problem in error.errors()]
         raise RequestValidationError(problems) from None
