@@ -9,8 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from app.core.database import Database, Queries
@@ -35,6 +34,7 @@ from app.knowledge.index_model import find_model_name
 from app.knowledge.ingestions.listing import list_source
 from app.knowledge.ingestions.schedule import begin_due, resume_forsaken
 from app.knowledge.ingestions.transitions import finish_item, log, open_run, store_failure
+from app.knowledge.ingestions.work import Work, load_work
 from app.knowledge.parsing.models import Parsed
 from app.knowledge.parsing.sandbox import Parser
 from settings import Settings
@@ -47,34 +47,6 @@ __all__ = ["Steps", "open_steps"]
 KEEP_DAYS = 90
 DELETED = "was deleted before it was stored"
 REPLACED = "was replaced or deleted before it was stored"
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """An item, with what it replaces."""
-
-    source_id: UUID
-    kind: str
-    config: dict[str, Any]
-    everything: bool
-    version: str
-    url: str | None
-    media_type: str | None
-    depth: int
-    document_state: dict[str, Any]
-    content: bytes | None
-    title: str | None
-    metadata: dict[str, Any]
-    stored: dict[str, Any] | None
-
-    def is_stored(self, content_hash: bytes) -> bool:
-        """Whether the document is stored with this content, cut as it would be cut now."""
-        return (
-            not self.everything
-            and self.stored is not None
-            and bytes(self.stored["content_hash"]) == content_hash
-            and self.stored["recipe"] == RECIPE
-        )
 
 
 class Steps:
@@ -109,7 +81,7 @@ class Steps:
         Raises:
             SourceUnavailable: try again later.
         """
-        work = self._database.run_sync(_load_work, ingestion_id, path)
+        work = self._database.run_sync(load_work, ingestion_id, path)
         if work is None:
             return False
         if work.content is not None:
@@ -133,7 +105,7 @@ class Steps:
 
     def store_document(self, ingestion_id: str, path: str) -> None:
         """Turn a document's content into text, chunks and vectors, and store them."""
-        work = self._database.run_sync(_load_work, ingestion_id, path)
+        work = self._database.run_sync(load_work, ingestion_id, path)
         if work is None:
             return
         if work.content is None:
@@ -177,7 +149,7 @@ class Steps:
         self._database.run_sync(prune_embeddings)
 
     def _store(
-        self, ingestion_id: str, path: str, work: _Work, document: Document, note: str | None
+        self, ingestion_id: str, path: str, work: Work, document: Document, note: str | None
     ) -> None:
         """Embed a document with the knowledge base's model and store it."""
         model = self._database.run_sync(find_model_name) or self._first_model
@@ -202,35 +174,7 @@ class Steps:
         self._database.run_sync(_finish, ingestion_id, path, state, error)
 
 
-def _load_work(queries: Queries, ingestion_id: str, path: str) -> _Work | None:
-    """Return what there is to do; None when that has been done, or is no longer wanted."""
-    run = queries.ingestion_of(ingestion_id=ingestion_id)
-    item = queries.find_item(ingestion_id=ingestion_id, path=path)
-    if run is None or item is None or run["state"] != "running":
-        return None
-    if item["state"] not in ("pending", "fetched"):
-        return None
-    if run["kind"] == "upload":
-        item |= queries.find_upload(source_id=run["source_id"], path=path) or {}
-    content = item["content"]
-    return _Work(
-        source_id=run["source_id"],
-        kind=run["kind"],
-        config=run["config"],
-        everything=run["everything"],
-        version=item["version"],
-        url=item["url"],
-        media_type=item["media_type"],
-        depth=item["depth"],
-        document_state=item["document_state"],
-        content=None if content is None else bytes(content),
-        title=item.get("title"),
-        metadata=item.get("metadata", {}),
-        stored=queries.find_document_version(source_id=run["source_id"], path=path),
-    )
-
-
-def _build(path: str, work: _Work, content: bytes, parsed: Parsed) -> Document:
+def _build(path: str, work: Work, content: bytes, parsed: Parsed) -> Document:
     return build_document(
         work.source_id,
         path,
@@ -250,7 +194,7 @@ def _keep(
     queries: Queries,
     ingestion_id: str,
     path: str,
-    work: _Work,
+    work: Work,
     fetched: Fetched | NotModified | Gone,
 ) -> bool:
     if not open_run(queries, ingestion_id) or not queries.is_item_open(
@@ -290,7 +234,7 @@ def _keep(
 
 
 def _queue_links(
-    queries: Queries, ingestion_id: str, work: _Work, links: Sequence[Entry], *, depth: int
+    queries: Queries, ingestion_id: str, work: Work, links: Sequence[Entry], *, depth: int
 ) -> None:
     if not links:
         return
@@ -310,7 +254,7 @@ def _delete(queries: Queries, ingestion_id: str, path: str, source_id: UUID, rea
     finish_item(queries, ingestion_id, path, "deleted" if deleted else "skipped", error=reason)
 
 
-def _skip(queries: Queries, ingestion_id: str, path: str, work: _Work, reason: str) -> None:
+def _skip(queries: Queries, ingestion_id: str, path: str, work: Work, reason: str) -> None:
     """End an item that can't be used.
 
     What a source has now replaces what it had; but an upload is the only copy there is, so one that
@@ -327,7 +271,7 @@ def _skip(queries: Queries, ingestion_id: str, path: str, work: _Work, reason: s
         finish_item(queries, ingestion_id, path, "skipped", error=reason)
 
 
-def _is_outdated(queries: Queries, ingestion_id: str, path: str, work: _Work) -> bool:
+def _is_outdated(queries: Queries, ingestion_id: str, path: str, work: Work) -> bool:
     """Whether an item needs no work any more; ends it if its upload is another one by now."""
     if not queries.is_item_open(ingestion_id=ingestion_id, path=path):
         return True
@@ -349,7 +293,7 @@ def _store(
     ingestion_id: str,
     path: str,
     model: str,
-    work: _Work,
+    work: Work,
     document: Document,
     vectors: dict[str, bytes],
     note: str | None,
