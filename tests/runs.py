@@ -57,7 +57,10 @@ class Runs:
     def finish(self, ingestion_id: str) -> dict[str, object]:
         """Do what a worker would do; return the run as it ends."""
         self.steps.list_source(ingestion_id)
+        before: list[str] = []
         while paths := self.open_items(ingestion_id):
+            assert paths != before, "the run does not go on"
+            before = paths
             for path in paths:
                 try:
                     if self.steps.fetch_document(ingestion_id, path):
