@@ -48,11 +48,13 @@ class Settings(BaseSettings):
     qdrant_collection_name: str = "brag"
 
     embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    reranker_model: str | None = None
 
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     openai_models: Annotated[list[str], NoDecode] = []
     generation_timeout_sec: float = Field(default=120, gt=0)
+    context_tokens: int = Field(default=8_192, ge=2_048)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
@@ -69,6 +71,7 @@ class Settings(BaseSettings):
     worker_document_concurrency: int | None = Field(default=None, ge=1, le=256)
 
     retrieval_top_k: int = Field(default=5, ge=1, le=50)
+    retrieval_mmr: bool = True
     max_message_characters: int = Field(default=8_000, ge=1)
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     max_document_bytes: int = Field(default=10_000_000, ge=1)
@@ -169,7 +172,7 @@ class Settings(BaseSettings):
 
     @property
     def models_dir(self) -> Path:
-        """Where prepared embedding models are kept."""
+        """Where prepared models are kept."""
         return self.var_dir / "models"
 
     @property

