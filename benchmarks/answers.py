@@ -71,7 +71,7 @@ async def _measure(
         resources.embedder.embed([QUESTION])
 
     async def search() -> None:
-        await index.search(dense, sparse, limit=10)
+        await index.search(dense, sparse, limit=100)
 
     async def generate() -> None:
         messages = [{"role": "user", "content": QUESTION}]

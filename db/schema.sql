@@ -92,6 +92,20 @@ $$;
 
 
 --
+-- Name: document_updated(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.document_updated() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO index_change (chunk_id) SELECT id FROM chunk WHERE document_id = new.id;
+    RETURN NULL;
+END
+$$;
+
+
+--
 -- Name: index_changed(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -869,6 +883,8 @@ CREATE TABLE public.message (
     completion_tokens integer,
     sources jsonb DEFAULT '[]'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    citations jsonb DEFAULT '[]'::jsonb NOT NULL,
+    trace jsonb,
     CONSTRAINT message_check CHECK (((role <> 'assistant'::text) OR (question_id IS NOT NULL))),
     CONSTRAINT message_role_check CHECK ((role = ANY (ARRAY['user'::text, 'system'::text, 'assistant'::text]))),
     CONSTRAINT message_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'cancelled'::text, 'failed'::text])))
@@ -1396,6 +1412,13 @@ CREATE TRIGGER chunk_inserted AFTER INSERT ON public.chunk REFERENCING NEW TABLE
 
 
 --
+-- Name: document document_updated; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER document_updated AFTER UPDATE OF source_id, path, updated_at ON public.document FOR EACH ROW WHEN ((((old.source_id IS DISTINCT FROM new.source_id) OR (old.path IS DISTINCT FROM new.path)) OR (old.updated_at IS DISTINCT FROM new.updated_at))) EXECUTE FUNCTION public.document_updated();
+
+
+--
 -- Name: index_change index_change_notify; Type: TRIGGER; Schema: public; Owner: -
 --
 
@@ -1572,4 +1595,6 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261120151000'),
     ('20261120151100'),
     ('20261120152000'),
-    ('20261120153000');
+    ('20261120153000'),
+    ('20261120160000'),
+    ('20261120161000');

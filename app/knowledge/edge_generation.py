@@ -25,31 +25,34 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
-    Fusion,
+    FieldCondition,
+    Filter,
+    MatchAny,
     Modifier,
     PayloadSchemaType,
     Point,
-    Prefetch,
     Query,
     QueryRequest,
+    RangeDateTime,
     ScrollRequest,
+    SearchParams,
     UpdateOperation,
 )
 from qdrant_edge import SparseVector as EdgeSparseVector
 
+from app.knowledge.index_payload import KEYWORD_FIELDS, UPDATED_AT
 from app.knowledge.vector_index import (
     DENSE,
     FORMAT,
-    KEYWORD_FIELDS,
-    RRF_K,
     SPARSE,
     Hit,
+    IndexFilter,
     IndexPoint,
     IndexSpec,
+    Legs,
     Position,
     SparseVector,
     StoredPoint,
-    payload_of,
 )
 
 __all__ = ["NOTE", "EdgeFailure", "EdgeGeneration", "OtherIndex"]
@@ -91,6 +94,7 @@ class EdgeGeneration:
             shard = EdgeShard.create(str(folder), config)
             for field in KEYWORD_FIELDS:
                 shard.update(UpdateOperation.create_field_index(field, PayloadSchemaType.Keyword))
+            shard.update(UpdateOperation.create_field_index(UPDATED_AT, PayloadSchemaType.Datetime))
         return cls(folder, spec, shard)
 
     @classmethod
@@ -132,21 +136,21 @@ class EdgeGeneration:
         self.unsaved += len(chunk_ids)
 
     def search(
-        self, dense: Sequence[float], sparse: SparseVector, *, limit: int, prefetch: int
-    ) -> list[Hit]:
-        """Return the best chunks of both searches, fused by rank."""
-        request = QueryRequest(
-            limit=limit,
-            prefetches=[
-                Prefetch(limit=prefetch, query=Query.Nearest(list(dense), using=DENSE)),
-                Prefetch(
-                    limit=prefetch, query=Query.Nearest(EdgeSparseVector(*sparse), using=SPARSE)
-                ),
-            ],
-            query=Fusion.Rrf(RRF_K),  # type: ignore[arg-type] # the stub hides that it is a Fusion
+        self,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
+        *,
+        limit: int,
+        where: IndexFilter,
+    ) -> Legs:
+        """Return the best chunks of each search."""
+        filter_ = _filter(where)
+        meaning = None if dense is None else list(dense)
+        words = EdgeSparseVector(*sparse) if sparse and sparse.indices else None
+        return Legs(
+            self._nearest(meaning, DENSE, filter_, limit),
+            self._nearest(words, SPARSE, filter_, limit),
         )
-        with _edge_failures():
-            return [Hit(cast("UUID", p.id), p.score) for p in self._shard.query(request)]
 
     def count(self) -> int:
         """Count the points exactly."""
@@ -159,7 +163,7 @@ class EdgeGeneration:
         request = ScrollRequest(offset=UUID(int=after.int + 1), limit=limit, with_payload=True)
         with _edge_failures():
             records, _ = self._shard.scroll(request)
-            return [StoredPoint.read(record.id, record.payload) for record in records]
+            return [StoredPoint(cast("UUID", r.id), r.payload or {}) for r in records]
 
     @property
     def unoptimised_share(self) -> float:
@@ -198,6 +202,40 @@ class EdgeGeneration:
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _nearest(
+        self,
+        vector: list[float] | EdgeSparseVector | None,
+        using: str,
+        filter_: Filter | None,
+        limit: int,
+    ) -> list[Hit]:
+        if vector is None:
+            return []
+        # Outside of what follows: a query that can't be asked is no failure of the shard.
+        request = QueryRequest(
+            limit,
+            query=Query.Nearest(vector, using=using),
+            filter=filter_,
+            # The graph is made for all points: among those that fit a filter it may miss a third.
+            params=SearchParams(exact=True) if filter_ is not None else None,
+        )
+        with _edge_failures():
+            return [Hit(cast("UUID", p.id), p.score) for p in self._shard.query(request)]
+
+
+def _filter(where: IndexFilter) -> Filter | None:
+    conditions = [
+        FieldCondition(field, match=MatchAny(values)) for field, values in where.keywords.items()
+    ]
+    if where.has_period:
+        since, before = where.updated_from, where.updated_before
+        period = RangeDateTime(
+            gte=None if since is None else since.isoformat(),
+            lt=None if before is None else before.isoformat(),
+        )
+        conditions.append(FieldCondition(UPDATED_AT, range=period))
+    return Filter(must=list(conditions)) if conditions else None
+
 
 def _is_of(note: dict[str, Any], spec: IndexSpec) -> bool:
     return note["format"] == FORMAT and IndexSpec(**note["spec"]) == spec
@@ -207,7 +245,7 @@ def _edge_point(point: IndexPoint) -> Point:
     return Point(
         point.chunk_id,
         {DENSE: point.dense, SPARSE: EdgeSparseVector(*point.sparse)},
-        payload_of(point),
+        point.payload,
     )
 
 

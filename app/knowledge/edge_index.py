@@ -28,10 +28,11 @@ from app.knowledge.edge_builder import BuildFailed, build_generation
 from app.knowledge.edge_generation import EdgeFailure, EdgeGeneration
 from app.knowledge.edge_slot import EdgeSlot
 from app.knowledge.vector_index import (
-    PREFETCH,
-    Hit,
+    EVERYTHING,
+    IndexFilter,
     IndexPoint,
     IndexSpec,
+    Legs,
     Position,
     SparseVector,
     StoredPoint,
@@ -119,20 +120,20 @@ class EdgeIndex:
 
     async def search(
         self,
-        dense: Sequence[float],
-        sparse: SparseVector,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
         *,
         limit: int,
-        prefetch: int = PREFETCH,
-    ) -> list[Hit]:
+        where: IndexFilter = EVERYTHING,
+    ) -> Legs:
         """Search, on the event loop (see above)."""
-        if len(dense) != self.spec.dimensions:
+        if dense is not None and len(dense) != self.spec.dimensions:
             raise ValueError(f"{len(dense)} dimensions, not {self.spec.dimensions}")
         generation = self._usable()
         if generation.position is None:
             raise IndexUnavailable
         try:
-            return generation.search(dense, sparse, limit=limit, prefetch=prefetch)
+            return generation.search(dense, sparse, limit=limit, where=where)
         except EdgeFailure as error:
             self._give_up(error)
             raise IndexUnavailable from error

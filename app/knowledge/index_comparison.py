@@ -10,7 +10,13 @@ from typing import Final
 from uuid import UUID
 
 from app.core.database import Database, Queries
-from app.knowledge.index_source import after_position, read_lag, uuid_array, vector_bytes
+from app.knowledge.index_source import (
+    after_position,
+    read_lag,
+    read_payload,
+    uuid_array,
+    vector_bytes,
+)
 from app.knowledge.vector_index import IndexSpec, Position, StoredPoint
 
 __all__ = ["PAGE", "Comparison", "Scan", "compare", "slices"]
@@ -32,7 +38,7 @@ class Comparison:
     missing: list[UUID] = field(default_factory=list)
     # in the index only
     surplus: list[UUID] = field(default_factory=list)
-    # in both, made from another text or filed under another document or source
+    # in both, made from another text or with another payload
     different: list[UUID] = field(default_factory=list)
     # Changes that the index has yet to apply: `MAX_LAG` at most.
     waiting: int = 0
@@ -102,7 +108,7 @@ def _read_points(
             model=spec.model, vector_bytes=vector_bytes(spec), after=after, last=last, limit=PAGE
         )
     )
-    points = [StoredPoint.read(row["id"], row) for row in rows if row["has_vector"]]
+    points = [StoredPoint(row["id"], read_payload(row)) for row in rows if row["has_vector"]]
     return points, rows[-1]["id"] if len(rows) == PAGE else last
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 
 from app.core.database import Queries
+from app.knowledge.index_payload import Payload, payload_of
 from app.knowledge.models import embedded_text
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import IndexPoint, IndexSpec, Position
@@ -32,6 +33,7 @@ __all__ = [
     "read_lag",
     "read_latest",
     "read_page",
+    "read_payload",
     "read_spec",
     "uuid_array",
     "vector_bytes",
@@ -176,6 +178,17 @@ def after_position(position: Position) -> dict[str, Any]:
     return {"xid": str(position.xid), "id": position.id}
 
 
+def read_payload(row: Mapping[str, Any]) -> Payload:
+    """Return a point's payload from a row that has what it is made of."""
+    return payload_of(
+        source_id=row["source_id"],
+        document_id=row["document_id"],
+        path=row["path"],
+        updated_at=row["updated_at"],
+        content_hash=bytes(row["content_hash"]),
+    )
+
+
 def _position(row: Mapping[str, Any]) -> Position:
     return Position(int(row["xid"]), row["id"])
 
@@ -197,9 +210,7 @@ def _points(
         points.append(
             IndexPoint(
                 chunk_id=row["id"],
-                source_id=row["source_id"],
-                document_id=row["document_id"],
-                content_hash=bytes(row["content_hash"]),
+                payload=read_payload(row),
                 dense=dense,
                 sparse=sparse,
             )

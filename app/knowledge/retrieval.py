@@ -1,34 +1,93 @@
 """From a question to the passages that may answer it."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.core.database import Database, Queries
 from app.knowledge.embedding import Embedder
+from app.knowledge.models import embedded_text
+from app.knowledge.ranking import Ranked, diversify, fuse
+from app.knowledge.relevance import FLOOR, PASSAGES_READ, Signals, measure, relevance
+from app.knowledge.reranking import Reranker
 from app.knowledge.sparse import SparseEncoder
-from app.knowledge.vector_index import Hit, VectorIndex
+from app.knowledge.vector_index import EVERYTHING, IndexFilter, Legs, VectorIndex
 
-__all__ = ["RetrievedPassage", "Retriever"]
+__all__ = ["Found", "RetrievedPassage", "Retriever", "SearchMode"]
 
-# The index may lag behind PostgreSQL: what was deleted since is dropped, so ask for more.
-OVERSAMPLING = 2
+# Passages are chosen from so many candidates.
+CANDIDATES: Final = 50
+# So many chunks each of the two searches gives; more than the candidates, since the two overlap,
+# and since what was deleted a moment ago is dropped.
+LEG_LIMIT: Final = 100
+# So many of the candidates a cross-encoder reads: 25 ms each.
+RERANKED: Final = 30
+
+
+class SearchMode(StrEnum):
+    """How passages are found."""
+
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    BM25 = "bm25"
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievedPassage:
-    """A chunk that was found, with its place in its document; best score first."""
+    """A piece of a document, with why it was found; `document[start:end] == text`."""
 
     chunk_id: UUID
+    content_hash: bytes
     document_id: UUID
+    source_id: UUID
+    source: str
     path: str
     title: str
+    url: str | None
+    updated_at: datetime
     heading_path: tuple[str, ...]
     start: int
     end: int
     text: str
-    score: float
+    ranked: Ranked
+
+    @property
+    def chunk_ids(self) -> tuple[UUID, ...]:
+        return (self.chunk_id,)
+
+    @property
+    def score(self) -> float:
+        """The fused score: a higher one is better, those of two queries don't compare."""
+        return self.ranked.score
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages, best first, and how they were found; timings in milliseconds."""
+
+    passages: list[RetrievedPassage]
+    signals: Signals
+    model: str
+    timings: dict[str, float]
+
+    @property
+    def relevance(self) -> float:
+        """How likely the passages answer the query, from 0 to 1."""
+        return relevance(self.signals) if self.passages else 0.0
+
+    @property
+    def relevant(self) -> bool:
+        """Whether it is worth answering from them."""
+        return self.relevance >= FLOOR
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +101,7 @@ class _Model:
 
 
 class Retriever:
-    """Hybrid search: dense and BM25, fused inside Qdrant, texts from PostgreSQL."""
+    """Hybrid search: dense and BM25 from Qdrant, fused and made diverse, texts from PostgreSQL."""
 
     def __init__(
         self,
@@ -50,10 +109,15 @@ class Retriever:
         index: VectorIndex,
         embedder: Embedder,
         sparse: SparseEncoder,
+        *,
+        reranker: Reranker | None = None,
+        diverse: bool = True,
     ) -> None:
         self._database = database
         self._model = _Model(embedder, index)
         self._sparse = sparse
+        self._reranker = reranker
+        self._diverse = diverse
 
     async def replace(self, embedder: Embedder, index: VectorIndex) -> None:
         """Search with another model from now on; return when no search with the old one runs."""
@@ -62,48 +126,120 @@ class Retriever:
             old.unused.clear()
             await old.unused.wait()
 
-    async def search(self, query: str, *, limit: int) -> list[RetrievedPassage]:
+    async def search(
+        self,
+        query: str,
+        *,
+        limit: int,
+        mode: SearchMode = SearchMode.HYBRID,
+        where: IndexFilter = EVERYTHING,
+    ) -> Found:
         """Return at most `limit` passages, best first; none from an empty knowledge base.
 
         Raises:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
         """
-        hits = await self._find(query, limit=limit * OVERSAMPLING)
-        if not hits:
-            return []
-        passages = await self._database.run_statement(_load_passages, hits)
-        return passages[:limit]
-
-    async def _find(self, query: str, *, limit: int) -> list[Hit]:
+        timings: dict[str, float] = {}
         # One model from the beginning to the end, whatever replaces it meanwhile.
         model = self._model
         model.searches += 1
         try:
-            dense = await model.embedder.embed_query(query)
-            return await model.index.search(
-                dense.tolist(), self._sparse.encode_query(query), limit=limit
-            )
+            dense = None
+            if mode is not SearchMode.BM25:
+                with _timed(timings, "embed"):
+                    dense = (await model.embedder.embed_query(query)).tolist()
+            sparse = None if mode is SearchMode.DENSE else self._sparse.encode_query(query)
+            with _timed(timings, "index"):
+                legs = await model.index.search(
+                    dense, sparse, limit=max(LEG_LIMIT, 2 * limit), where=where
+                )
         finally:
             model.searches -= 1
             if not model.searches:
                 model.unused.set()
+        ranked = fuse(legs)[: max(CANDIDATES, 2 * limit)]
+        candidates: list[_Candidate] = []
+        if ranked:
+            with _timed(timings, "passages"):
+                candidates = await self._database.run_statement(
+                    _load_candidates, ranked, model.embedder.model_name
+                )
+        with _timed(timings, "relevance"):
+            signals = self._measure(query, legs, candidates)
+        if self._reranker is not None and candidates:
+            with _timed(timings, "rerank"):
+                candidates = await _rerank(self._reranker, query, candidates)
+        with _timed(timings, "choose"):
+            passages = self._choose(candidates, limit)
+        return Found(passages, signals, model.embedder.model_name, timings)
 
+    def _measure(self, query: str, legs: Legs, candidates: Sequence["_Candidate"]) -> Signals:
+        read = [candidate.passage for candidate in candidates[:PASSAGES_READ]]
+        texts = [embedded_text(passage.heading_path, passage.text) for passage in read]
+        return measure(query, legs, [passage.ranked for passage in read], texts, self._sparse)
 
-def _load_passages(queries: Queries, hits: Sequence[Hit]) -> list[RetrievedPassage]:
-    ids = ",".join(str(hit.chunk_id) for hit in hits)
-    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}")}
-    return [
-        RetrievedPassage(
-            chunk_id=hit.chunk_id,
-            document_id=row["document_id"],
-            path=row["path"],
-            title=row["title"],
-            heading_path=tuple(row["heading_path"]),
-            start=row["start_offset"],
-            end=row["end_offset"],
-            text=row["text"],
-            score=hit.score,
+    def _choose(self, candidates: Sequence["_Candidate"], limit: int) -> list[RetrievedPassage]:
+        if not (self._diverse and candidates):
+            return [candidate.passage for candidate in candidates[:limit]]
+        chosen = diversify(
+            [candidate.passage.ranked for candidate in candidates],
+            np.array([candidate.vector for candidate in candidates]),
+            [candidate.passage.document_id for candidate in candidates],
+            limit=limit,
         )
-        for hit in hits
-        if (row := rows.get(hit.chunk_id)) is not None
+        return [candidates[index].passage for index in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    passage: RetrievedPassage
+    vector: NDArray[np.float32]
+
+
+async def _rerank(
+    reranker: Reranker, query: str, candidates: Sequence[_Candidate]
+) -> list[_Candidate]:
+    """Order the best candidates by a cross-encoder; the others don't come back."""
+    candidates = candidates[:RERANKED]
+    texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in candidates]
+    scores = await reranker.rerank(query, texts)
+    rescored = [
+        replace(c, passage=replace(c.passage, ranked=replace(c.passage.ranked, score=score)))
+        for c, score in zip(candidates, scores, strict=True)
     ]
+    return sorted(rescored, key=lambda c: -c.passage.score)
+
+
+def _load_candidates(queries: Queries, ranked: Sequence[Ranked], model: str) -> list[_Candidate]:
+    ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
+    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
+    return [
+        _Candidate(
+            RetrievedPassage(
+                chunk_id=candidate.chunk_id,
+                content_hash=bytes(row["content_hash"]),
+                document_id=row["document_id"],
+                source_id=row["source_id"],
+                source=row["source"],
+                path=row["path"],
+                title=row["title"],
+                url=row["url"],
+                updated_at=row["updated_at"],
+                heading_path=tuple(row["heading_path"]),
+                start=row["start_offset"],
+                end=row["end_offset"],
+                text=row["text"],
+                ranked=candidate,
+            ),
+            np.frombuffer(row["vector"], dtype="<f4"),
+        )
+        for candidate in ranked
+        if (row := rows.get(candidate.chunk_id)) is not None
+    ]
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    timings[stage] = round((time.perf_counter() - began) * 1_000, 2)

@@ -14,20 +14,20 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from app.core.exceptions import IndexUnavailable, StartupError
+from app.knowledge.index_payload import KEYWORD_FIELDS, UPDATED_AT
 from app.knowledge.vector_index import (
     DENSE,
+    EVERYTHING,
     FORMAT,
-    KEYWORD_FIELDS,
-    PREFETCH,
-    RRF_K,
     SPARSE,
     Hit,
+    IndexFilter,
     IndexPoint,
     IndexSpec,
+    Legs,
     Position,
     SparseVector,
     StoredPoint,
-    payload_of,
 )
 
 __all__ = ["ServerIndex"]
@@ -77,27 +77,35 @@ class ServerIndex:
 
     async def search(
         self,
-        dense: Sequence[float],
-        sparse: SparseVector,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
         *,
         limit: int,
-        prefetch: int = PREFETCH,
-    ) -> list[Hit]:
-        """Search on the server, both halves in one request."""
+        where: IndexFilter = EVERYTHING,
+    ) -> Legs:
+        """Search on the server, both legs in one request."""
         if self._position is None:
             raise IndexUnavailable
-        async with _unavailable():
-            response = await self._client.query_points(
-                self._collection,
-                prefetch=[
-                    models.Prefetch(query=list(dense), using=DENSE, limit=prefetch),
-                    models.Prefetch(query=_sparse(sparse), using=SPARSE, limit=prefetch),
-                ],
-                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
-                limit=limit,
-                with_payload=False,
+        vectors: dict[str, list[float] | models.SparseVector] = {}
+        if dense is not None:
+            vectors[DENSE] = list(dense)
+        if sparse is not None and sparse.indices:
+            vectors[SPARSE] = _sparse(sparse)
+        if not vectors:
+            return Legs([], [])
+        filter_ = _filter(where)
+        # The graph is made for all points: among those that fit a filter it may miss a third.
+        params = models.SearchParams(exact=True) if filter_ is not None else None
+        queries = [
+            models.QueryRequest(
+                query=vector, using=using, filter=filter_, params=params, limit=limit
             )
-        return [Hit(UUID(str(point.id)), point.score) for point in response.points]
+            for using, vector in vectors.items()
+        ]
+        async with _unavailable():
+            answers = await self._client.query_batch_points(self._collection, queries)
+        legs = dict(zip(vectors, map(_hits, answers), strict=True))
+        return Legs(legs.get(DENSE, []), legs.get(SPARSE, []))
 
     async def upsert(self, points: Sequence[IndexPoint]) -> None:
         """Write points and wait until they are found."""
@@ -131,7 +139,7 @@ class ServerIndex:
                 limit=limit,
                 with_payload=True,
             )
-        return [StoredPoint.read(record.id, record.payload) for record in records]
+        return [StoredPoint(UUID(str(r.id)), r.payload or {}) for r in records]
 
     async def position(self) -> Position | None:
         """Return where the leader is; None: there is no collection, or it is being built."""
@@ -186,13 +194,10 @@ class ServerIndex:
                     "dimensions": self.spec.dimensions,
                 },
             )
-            for field in KEYWORD_FIELDS:
-                await self._client.create_payload_index(
-                    self._collection,
-                    field,
-                    models.PayloadSchemaType.KEYWORD,
-                    wait=True,
-                )
+            fields = dict.fromkeys(KEYWORD_FIELDS, models.PayloadSchemaType.KEYWORD)
+            fields[UPDATED_AT] = models.PayloadSchemaType.DATETIME
+            for field, kind in fields.items():
+                await self._client.create_payload_index(self._collection, field, kind, wait=True)
 
     async def aclose(self) -> None:
         """Close the client: everything else is on the server."""
@@ -257,12 +262,27 @@ def _point(point: IndexPoint) -> models.PointStruct:
     return models.PointStruct(
         id=str(point.chunk_id),
         vector={DENSE: point.dense, SPARSE: _sparse(point.sparse)},
-        payload=dict(payload_of(point)),
+        payload=point.payload,
     )
 
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+def _filter(where: IndexFilter) -> models.Filter | None:
+    conditions = [
+        models.FieldCondition(key=field, match=models.MatchAny(any=values))
+        for field, values in where.keywords.items()
+    ]
+    if where.has_period:
+        period = models.DatetimeRange(gte=where.updated_from, lt=where.updated_before)
+        conditions.append(models.FieldCondition(key=UPDATED_AT, range=period))
+    return models.Filter(must=list(conditions)) if conditions else None
+
+
+def _hits(answer: models.QueryResponse) -> list[Hit]:
+    return [Hit(UUID(str(point.id)), point.score) for point in answer.points]
 
 
 @asynccontextmanager

@@ -1,44 +1,40 @@
 """What every vector index can do, wherever it lives.
 
 PostgreSQL is the truth and an index follows it (`follower.py`): a point is a chunk's id, its two
-vectors and the payload that filters need. How far an index has followed is remembered beside its
-data, so one that was wiped or restored from a backup can't pretend to be up to date.
+vectors and the payload that filters need (`index_payload.py`). How far an index has followed is
+remembered beside its data, so one that was wiped or restored from a backup can't pretend to be up
+to date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
+
+from app.knowledge.index_payload import EVERYTHING, IndexFilter, Payload
 
 __all__ = [
     "DENSE",
+    "EVERYTHING",
     "FORMAT",
-    "KEYWORD_FIELDS",
-    "PREFETCH",
-    "RRF_K",
     "SPARSE",
     "Hit",
+    "IndexFilter",
     "IndexPoint",
     "IndexSpec",
+    "Legs",
     "Position",
     "SparseVector",
     "StoredPoint",
     "VectorIndex",
-    "payload_of",
 ]
 
 # Raise it whenever points are made differently (payload, sparse encoding, embedded text):
 # every index of an older format is then rebuilt from PostgreSQL.
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
-KEYWORD_FIELDS: Final = ("source_id", "document_id")
-
-# Reciprocal rank fusion: how fast a rank loses weight. On SciFact 2 is better than the usual 60.
-RRF_K: Final = 2
-# Candidates that the dense and the sparse search each give to the fusion.
-PREFETCH: Final = 50
 
 
 class SparseVector(NamedTuple):
@@ -53,48 +49,34 @@ class IndexPoint:
     """A chunk as the index holds it."""
 
     chunk_id: UUID
-    source_id: UUID
-    document_id: UUID
-    # SHA-256 of the text that both vectors were made from
-    content_hash: bytes
+    payload: Payload
     dense: list[float]
     sparse: SparseVector
 
 
 class StoredPoint(NamedTuple):
-    """What can be told of a point without its vectors; None for what it lacks."""
+    """What can be told of a point without its vectors."""
 
     chunk_id: UUID
-    source_id: str | None
-    document_id: str | None
-    content_hash: str | None
-
-    @classmethod
-    def read(cls, chunk_id: object, payload: Mapping[str, Any] | None) -> Self:
-        """Take it from a point's id and payload."""
-        found = payload or {}
-        return cls(
-            UUID(str(chunk_id)),
-            found.get("source_id"),
-            found.get("document_id"),
-            found.get("content_hash"),
-        )
-
-
-def payload_of(point: IndexPoint) -> dict[str, str]:
-    """Return what stands beside a point's vectors: what filters need, and what it was made from."""
-    return {
-        "source_id": str(point.source_id),
-        "document_id": str(point.document_id),
-        "content_hash": point.content_hash.hex(),
-    }
+    payload: Payload
 
 
 class Hit(NamedTuple):
-    """A chunk that was found; a higher score is better, scores of two queries don't compare."""
+    """A chunk that was found; a higher score is better."""
 
     chunk_id: UUID
     score: float
+
+
+class Legs(NamedTuple):
+    """What each of the two searches found, best first, with its own scores.
+
+    `dense`: the cosine of query and chunk, -1 to 1. `sparse`: BM25 from 0 upwards, which can't be
+    compared between queries; only chunks that share a term with the query.
+    """
+
+    dense: list[Hit]
+    sparse: list[Hit]
 
 
 class Position(NamedTuple):
@@ -129,13 +111,15 @@ class VectorIndex(Protocol):
 
     async def search(
         self,
-        dense: Sequence[float],
-        sparse: SparseVector,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
         *,
         limit: int,
-        prefetch: int = PREFETCH,
-    ) -> list[Hit]:
-        """Return the best `limit` chunks of both searches, fused by rank, best first.
+        where: IndexFilter = EVERYTHING,
+    ) -> Legs:
+        """Return the best `limit` chunks (1 or more) of each search, of those that `where` allows.
+
+        None, or a sparse vector without terms, asks nothing: that leg is empty.
 
         Raises:
             IndexUnavailable: it can't be reached, is broken, or isn't complete yet.

@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 from uuid import UUID
@@ -17,6 +18,7 @@ import psycopg2.extras
 from qdrant_edge import ScrollRequest
 
 from app.knowledge.edge_index import EdgeIndex
+from app.knowledge.index_payload import payload_of
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import IndexPoint, IndexSpec
 
@@ -26,6 +28,7 @@ __all__ = [
     "MODEL",
     "SPEC",
     "KnowledgeBase",
+    "id_of",
     "ids_in",
     "point",
     "until",
@@ -47,16 +50,32 @@ def vector(seed: object) -> list[float]:
     return cast("list[float]", (values / np.linalg.norm(values)).tolist())
 
 
-def point(text: str, dense: list[float] | None = None) -> IndexPoint:
-    """A point for a text, always the same one."""
+def point(
+    text: str,
+    dense: list[float] | None = None,
+    *,
+    source: str = "source",
+    path: str = "a.md",
+    updated_at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+) -> IndexPoint:
+    """A point for a text, always the same one; a source's path is a document."""
     return IndexPoint(
-        chunk_id=uuid.uuid5(uuid.NAMESPACE_URL, text),
-        source_id=uuid.uuid5(uuid.NAMESPACE_URL, "source"),
-        document_id=uuid.uuid5(uuid.NAMESPACE_URL, "document"),
-        content_hash=hashlib.sha256(text.encode()).digest(),
+        chunk_id=id_of(text),
+        payload=payload_of(
+            source_id=id_of(source),
+            document_id=id_of(f"{source}/{path}"),
+            path=path,
+            updated_at=updated_at,
+            content_hash=hashlib.sha256(text.encode()).digest(),
+        ),
         dense=dense or vector(text),
         sparse=ENCODER.encode_document(text),
     )
+
+
+def id_of(name: str) -> UUID:
+    """The id of a chunk, a source or a document in `point`."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, name)
 
 
 def ids_in(index: EdgeIndex) -> set[UUID]:

@@ -127,12 +127,10 @@ def _routes(client: AsyncQdrantClient, api_key: str | None) -> APIRouter:  # noq
         )
         return _answer(models.ScrollResult(points=points, next_page_offset=after))
 
-    @router.post("/{name}/points/query")
-    async def query(name: str, body: models.QueryRequest) -> Response:
-        return _answer(
-            await client.query_points(
-                name, prefetch=body.prefetch, query=body.query, limit=body.limit or 10
-            )
-        )
+    @router.post("/{name}/points/query/batch")
+    async def query(name: str, body: models.QueryRequestBatch) -> Response:
+        # The local mode warns of what it has no use for.
+        searches = [search.model_copy(update={"params": None}) for search in body.searches]
+        return _answer(await client.query_batch_points(name, searches))
 
     return router

@@ -98,9 +98,7 @@ def edge(follower: Follower) -> EdgeIndex:
 def index_point(chunk_id: uuid.UUID, dense: list[float]) -> IndexPoint:
     return IndexPoint(
         chunk_id=chunk_id,
-        source_id=uuid.uuid4(),
-        document_id=uuid.uuid4(),
-        content_hash=bytes(32),
+        payload={},
         dense=dense,
         sparse=SparseEncoder().encode_document("text"),
     )
@@ -271,9 +269,8 @@ async def test_a_replica_that_differs_is_mended_point_by_point(
     await repair(diagnosis, hush)
 
     assert diagnosis.exit_code is ExitCode.DIFFERENT
-    assert (
-        "1 missing, 1 there that should not be, 1 made from another text or document"
-        in messages(diagnosis)
+    assert "1 missing, 1 there that should not be, 1 made from something else" in messages(
+        diagnosis
     )
     assert (await examine()).exit_code is ExitCode.WELL
     async with replica(database, embedder, root) as follower:
@@ -458,9 +455,45 @@ async def test_a_collection_that_differs_is_mended(ingest: Ingest, server: Serve
     after = await server.examine()
 
     assert before.findings == []
-    assert "1 missing, 1 made from another text" in messages(diagnosis)
+    assert "1 missing, 1 made from something else" in messages(diagnosis)
     assert after.findings == []
     assert after.lines[1].startswith("The Qdrant collection: 3 points")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"source_id": "?"},
+        {"document_id": "?"},
+        {"path": ["tea.md", "coffee.md"]},
+        {"updated_at": "2020-01-01T00:00:00+00:00"},
+    ],
+)
+async def test_a_point_that_would_answer_to_a_wrong_filter_is_written_anew(
+    ingest: Ingest, server: Server, payload: dict[str, object]
+) -> None:
+    await ingest(FILES)
+    await server.fill()
+    [record], _ = await server.client.scroll("brag", limit=1)
+    await server.client.set_payload("brag", payload, points=[record.id])
+
+    diagnosis = await server.examine()
+    await repair(diagnosis, hush)
+
+    assert "1 made from something else" in messages(diagnosis)
+    assert (await server.examine()).findings == []
+
+
+async def test_nothing_is_wrong_with_what_was_ingested_again(
+    ingest: Ingest, server: Server
+) -> None:
+    same = "# White\n\n" + "Milk is white. " * 100
+    await ingest({"milk.md": f"{same}\n\n# Brown\n\nCocoa is brown.\n"})
+    await server.fill()
+    await ingest({"milk.md": f"{same}\n\n# Brown\n\nCocoa with milk is brown.\n"})
+    await server.fill()
+
+    assert (await server.examine()).findings == []
 
 
 async def test_a_collection_that_is_not_there_is_built(ingest: Ingest, server: Server) -> None:

@@ -1,16 +1,18 @@
 """The embedded index's folder: slots, generations, and what is done with what can't be used."""
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.core.exceptions import IndexUnavailable, StartupError
 from app.knowledge import edge_index
-from app.knowledge.edge_generation import NOTE
+from app.knowledge.edge_generation import NOTE, EdgeGeneration
 from app.knowledge.edge_index import EdgeIndex
-from app.knowledge.vector_index import FORMAT, IndexSpec, Position
+from app.knowledge.vector_index import FORMAT, IndexFilter, IndexSpec, Position
 from tests.knowledge.index_support import ENCODER, SPEC, ids_in, point, vector
 
 
@@ -130,7 +132,7 @@ async def test_a_vector_of_the_wrong_size_is_the_callers_mistake(tmp_path: Path)
     index = await open_index(tmp_path)
     with pytest.raises(ValueError, match="dimensions"):
         await index.search([1.0], ENCODER.encode_query("text"), limit=1)
-    assert await index.search(vector("text"), ENCODER.encode_query("text"), limit=1)
+    assert (await index.search(vector("text"), ENCODER.encode_query("text"), limit=1)).dense
     await index.aclose()
 
 
@@ -142,7 +144,7 @@ async def test_nothing_is_written_to_a_disk_that_is_nearly_full(
     monkeypatch.setattr(edge_index, "MIN_FREE_BYTES", 2**62)
     with pytest.raises(IndexUnavailable, match="disk"):
         await index.upsert([point("more")])
-    assert await index.search(vector("text"), ENCODER.encode_query("text"), limit=1)
+    assert (await index.search(vector("text"), ENCODER.encode_query("text"), limit=1)).dense
     await index.aclose()
 
 
@@ -164,3 +166,28 @@ async def test_writing_lets_others_run_in_between(tmp_path: Path) -> None:
     task.cancel()
     assert searches >= 512 / edge_index.SLICE
     await index.aclose()
+
+
+def test_a_filtered_search_finds_the_nearest_even_where_a_graph_would_miss_them(
+    tmp_path: Path,
+) -> None:
+    # Edge builds a graph from 10 MB of vectors on.
+    spec = dataclasses.replace(SPEC, dimensions=2048)
+    vectors = np.random.default_rng(1).standard_normal((1_600, spec.dimensions)).astype("<f4")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    points = [
+        point(str(n), dense.tolist(), path="this" if n % 8 else "other")
+        for n, dense in enumerate(vectors)
+    ]
+    generation = EdgeGeneration.create(tmp_path / "generation", spec)
+    generation.upsert(points)
+    generation.optimise()
+
+    where = IndexFilter(path_prefixes=("this",))
+    legs = generation.search(points[0].dense, None, limit=50, where=where)
+    generation.close()
+
+    cosines = vectors @ vectors[0]
+    fitting = [n for n in range(len(points)) if n % 8]
+    nearest = sorted(fitting, key=lambda n: -cosines[n])[:50]
+    assert [hit.chunk_id for hit in legs.dense] == [points[n].chunk_id for n in nearest]

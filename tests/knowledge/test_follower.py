@@ -104,7 +104,7 @@ def generations(root: Path, pattern: str = "") -> list[Path]:
 
 async def search(index: EdgeIndex, text: str) -> None:
     """Search for anything; it must work."""
-    assert await index.search(vector(text), ENCODER.encode_query(text), limit=5)
+    assert (await index.search(vector(text), ENCODER.encode_query(text), limit=5)).dense
 
 
 # Following
@@ -120,7 +120,7 @@ async def test_a_new_replica_holds_every_chunk_when_it_has_started(
 
 async def test_an_empty_knowledge_base_answers_with_nothing(database: Database, root: Path) -> None:
     async with following(database, root) as (index, _):
-        assert await index.search(vector("x"), ENCODER.encode_query("x"), limit=5) == []
+        assert await index.search(vector("x"), ENCODER.encode_query("x"), limit=5) == ([], [])
 
 
 async def test_what_was_committed_is_found(
@@ -130,10 +130,10 @@ async def test_what_was_committed_is_found(
         first, second = knowledge.add(["all about redis", "all about kafka"])
         await follower.caught_up()
         for text, expected in (("redis", first), ("kafka", second)):
-            hits = await index.search(
+            legs = await index.search(
                 vector(f"all about {text}"), ENCODER.encode_query(text), limit=1
             )
-            assert [hit.chunk_id for hit in hits] == [expected]
+            assert [hit.chunk_id for leg in legs for hit in leg] == [expected, expected]
 
 
 async def test_a_commit_is_applied_without_anybody_asking(

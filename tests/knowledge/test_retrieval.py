@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -10,12 +11,24 @@ import pytest
 from app.core.database import Database
 from app.core.exceptions import DatabaseUnavailable
 from app.knowledge.embedding import Embedder
-from app.knowledge.retrieval import Retriever
+from app.knowledge.model_files import require_model
+from app.knowledge.model_sources import RERANKING
+from app.knowledge.reranking import Reranker
+from app.knowledge.retrieval import Retriever, SearchMode
 from app.knowledge.sparse import SparseEncoder
-from app.knowledge.vector_index import Hit, SparseVector, VectorIndex
+from app.knowledge.vector_index import (
+    EVERYTHING,
+    Hit,
+    IndexFilter,
+    Legs,
+    SparseVector,
+    VectorIndex,
+)
 from tests.conftest import Ingest
+from tests.knowledge.tiny_reranker import RERANKER, models_with_reranker
 from tests.support import execute, fetch
 
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 FILES = {f"{n}.md": f"# Part {n}\n\nWhat part {n} says.\n" for n in range(6)}
 
 OpenRetriever = Callable[[Sequence[UUID]], Retriever]
@@ -26,14 +39,20 @@ class RankedIndex:
 
     def __init__(self, chunk_ids: Sequence[UUID]) -> None:
         self.hits = [Hit(chunk_id, 1 / rank) for rank, chunk_id in enumerate(chunk_ids, 1)]
+        self.asked: list[str] = []
 
     async def search(
-        self, dense: Sequence[float], sparse: SparseVector, *, limit: int
-    ) -> list[Hit]:
+        self,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
+        *,
+        limit: int,
+        where: IndexFilter = EVERYTHING,
+    ) -> Legs:
         """Rank the same for every query."""
-        assert len(dense) == 384
-        assert sparse.indices
-        return self.hits[:limit]
+        self.asked = [*(["dense"] if dense else []), *(["bm25"] if sparse else [])]
+        hits = self.hits[:limit]
+        return Legs(hits if dense else [], hits if sparse else [])
 
 
 class HeldIndex(RankedIndex):
@@ -44,12 +63,17 @@ class HeldIndex(RankedIndex):
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
 
     async def search(
-        self, dense: Sequence[float], sparse: SparseVector, *, limit: int
-    ) -> list[Hit]:
+        self,
+        dense: Sequence[float] | None,
+        sparse: SparseVector | None,
+        *,
+        limit: int,
+        where: IndexFilter = EVERYTHING,
+    ) -> Legs:
         """Wait, and rank."""
         self.reached.set()
         await self.go_on.wait()
-        return await super().search(dense, sparse, limit=limit)
+        return await super().search(dense, sparse, limit=limit, where=where)
 
 
 @pytest.fixture
@@ -58,7 +82,7 @@ def open_retriever(database: Database, embedder: Embedder) -> OpenRetriever:
 
     def open_retriever(chunk_ids: Sequence[UUID]) -> Retriever:
         index = cast("VectorIndex", RankedIndex(chunk_ids))
-        return Retriever(database, index, embedder, SparseEncoder())
+        return Retriever(database, index, embedder, SparseEncoder(), diverse=False)
 
     return open_retriever
 
@@ -79,11 +103,14 @@ async def test_passages_come_in_the_order_of_the_index_with_all_that_an_answer_c
     await ingest(FILES)
     ranked = stored_chunks(database_url)[::-1]
 
-    passages = await open_retriever(ranked).search("part", limit=6)
+    found = await open_retriever(ranked).search("part", limit=6)
 
-    assert [passage.chunk_id for passage in passages] == ranked
-    assert [passage.score for passage in passages] == [1 / rank for rank in range(1, 7)]
-    best = passages[0]
+    assert [passage.chunk_id for passage in found.passages] == ranked
+    assert [passage.ranked.dense_rank for passage in found.passages] == [1, 2, 3, 4, 5, 6]
+    assert found.passages[1].ranked.sparse_score == 1 / 2
+    assert found.model == MODEL
+    assert found.timings.keys() == {"embed", "index", "passages", "relevance", "choose"}
+    best = found.passages[0]
     assert (best.path, best.title, best.heading_path) == ("5.md", "Part 5", ("Part 5",))
     assert best.text == FILES["5.md"][best.start : best.end]
     [(document_id,)] = fetch(
@@ -98,9 +125,9 @@ async def test_no_more_passages_than_asked_for(
     await ingest(FILES)
     ranked = stored_chunks(database_url)
 
-    passages = await open_retriever(ranked).search("part", limit=2)
+    found = await open_retriever(ranked).search("part", limit=2)
 
-    assert [passage.chunk_id for passage in passages] == ranked[:2]
+    assert [passage.chunk_id for passage in found.passages] == ranked[:2]
 
 
 async def test_what_is_deleted_is_not_found_however_far_the_index_lags(
@@ -110,14 +137,50 @@ async def test_what_is_deleted_is_not_found_however_far_the_index_lags(
     ranked = stored_chunks(database_url)
     execute(database_url, "DELETE FROM document WHERE path IN ('0.md', '2.md')")
 
-    passages = await open_retriever([uuid4(), *ranked]).search("part", limit=3)
+    found = await open_retriever([uuid4(), *ranked]).search("part", limit=3)
 
     # Others take the places of those that are gone.
-    assert [passage.path for passage in passages] == ["1.md", "3.md", "4.md"]
+    assert [passage.path for passage in found.passages] == ["1.md", "3.md", "4.md"]
 
 
 async def test_an_empty_knowledge_base_has_no_passages(open_retriever: OpenRetriever) -> None:
-    assert await open_retriever([]).search("part", limit=5) == []
+    found = await open_retriever([]).search("part", limit=5)
+
+    assert found.passages == []
+    assert not found.relevant
+
+
+async def test_each_mode_asks_its_own_search(
+    ingest: Ingest, database: Database, embedder: Embedder
+) -> None:
+    await ingest(FILES)
+    index = RankedIndex(stored_chunks(database.url))
+    retriever = Retriever(database, cast("VectorIndex", index), embedder, SparseEncoder())
+
+    asked = {}
+    for mode in SearchMode:
+        await retriever.search("part", limit=3, mode=mode)
+        asked[mode.value] = index.asked
+
+    assert asked == {"hybrid": ["dense", "bm25"], "dense": ["dense"], "bm25": ["bm25"]}
+
+
+async def test_a_reranker_decides_the_order(
+    ingest: Ingest, database: Database, embedder: Embedder, tmp_path: Path
+) -> None:
+    models = models_with_reranker(tmp_path / "models")
+    reranker = Reranker.load(RERANKER, require_model(RERANKER, models, kind=RERANKING))
+    await ingest(FILES)
+    index = cast("VectorIndex", RankedIndex(stored_chunks(database.url)))
+    retriever = Retriever(
+        database, index, embedder, SparseEncoder(), reranker=reranker, diverse=False
+    )
+
+    found = await retriever.search("What does part 4 say?", limit=2)
+
+    assert found.passages[0].path == "4.md"
+    assert found.passages[0].score > found.passages[1].score
+    assert "rerank" in found.timings
 
 
 async def test_a_database_that_is_gone_is_an_error_that_says_so(
@@ -145,11 +208,12 @@ async def test_a_search_ends_with_the_model_it_began_with_and_the_replacement_wa
 
     replacing = asyncio.create_task(retriever.replace(embedder, cast("VectorIndex", new)))
     await asyncio.sleep(0)  # it begins
-    [found_meanwhile] = await retriever.search("part", limit=1)
+    found_meanwhile = await retriever.search("part", limit=1)
     waited = not replacing.done()
     old.go_on.set()
-    [found] = await searching
+    found = await searching
     await replacing
 
     assert waited
-    assert (found.chunk_id, found_meanwhile.chunk_id) == (chunks[0], chunks[1])
+    assert [passage.chunk_id for passage in found.passages] == chunks[:1]
+    assert [passage.chunk_id for passage in found_meanwhile.passages] == chunks[1:2]

@@ -75,7 +75,7 @@ def differences(name: str, found: Comparison, mend: Mend) -> list[Finding]:
     kinds = [
         (found.missing, "missing"),
         (found.surplus, "there that should not be"),
-        (found.different, "made from another text or document"),
+        (found.different, "made from something else"),
     ]
     parts = [f"{len(ids):,} {words}" for ids, words in kinds if ids]
     if not parts:

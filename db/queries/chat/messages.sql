@@ -8,20 +8,57 @@ RETURNING id, created_at
 -- :doc Store an answer with what it was made from.
 INSERT INTO message (
     id, question_id, role, status, model, message, finish_reason,
-    prompt_tokens, completion_tokens, sources
+    prompt_tokens, completion_tokens, sources, citations, trace
 )
 VALUES (
     :id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
-    :prompt_tokens, :completion_tokens, CAST(:sources AS jsonb)
+    :prompt_tokens, :completion_tokens, CAST(:sources AS jsonb), CAST(:citations AS jsonb),
+    CAST(:trace AS jsonb)
 )
 RETURNING id, created_at
 
 -- :name list_messages :many
 -- :doc The newest messages, from the one after the cursor on.
 SELECT id, question_id, role, status, model, message, prompt_tokens, completion_tokens,
-    sources, created_at
+    sources, citations, created_at
 FROM message
 WHERE CAST(:before_time AS timestamptz) IS NULL
     OR (created_at, id) < (CAST(:before_time AS timestamptz), CAST(:before_id AS uuid))
 ORDER BY created_at DESC, id DESC
 LIMIT :limit
+
+-- :name find_answer :one
+-- :doc An answer with its question and what it was made from.
+SELECT answer.id, answer.question_id, answer.status, answer.model, answer.message,
+    answer.created_at, answer.sources, answer.citations, answer.trace,
+    question.message AS question
+FROM message AS answer
+JOIN message AS question ON question.id = answer.question_id
+WHERE answer.id = :id
+
+-- :name locate_quotes :many
+-- :doc Those of the quotes that stand in their documents, with their lines there, from 1.
+SELECT given.number, document.media_type,
+    1 + length(before.text) - length(replace(before.text, chr(10), '')) AS first_line,
+    1 + length(before.text || given.quote)
+        - length(replace(before.text || given.quote, chr(10), '')) AS last_line
+FROM jsonb_to_recordset(CAST(:quotes AS jsonb)) AS given (
+    number integer, document_id uuid, start integer, quote text
+)
+JOIN document ON document.id = given.document_id
+CROSS JOIN LATERAL (SELECT left(document.text, given.start) AS text) AS before
+WHERE substr(document.text, given.start + 1, length(given.quote)) = given.quote
+
+-- :name read_passages :many
+-- :doc What stands now where the chunks of passages are.
+SELECT given.number, document.id AS document_id,
+    min(chunk.start_offset) AS start, max(chunk.end_offset) AS "end",
+    substr(
+        document.text, min(chunk.start_offset) + 1,
+        max(chunk.end_offset) - min(chunk.start_offset)
+    ) AS text
+FROM jsonb_to_recordset(CAST(:passages AS jsonb)) AS given (number integer, chunk_ids jsonb)
+CROSS JOIN LATERAL jsonb_array_elements_text(given.chunk_ids) AS wanted (id)
+JOIN chunk ON chunk.id = CAST(wanted.id AS uuid)
+JOIN document ON document.id = chunk.document_id
+GROUP BY given.number, document.id

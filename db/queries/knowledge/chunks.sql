@@ -1,10 +1,14 @@
 -- :name find_chunks :many
--- :doc Chunks with what an answer says of them; those that are gone are left out. An array is one
--- :doc parameter, where IN would be compiled anew for each number of ids.
-SELECT chunk.id, chunk.document_id, document.path, document.title, chunk.heading_path,
-    chunk.start_offset, chunk.end_offset, chunk.text
+-- :doc Chunks with their vectors and what an answer says of them; those that are gone are left out.
+-- :doc An array is one parameter, where IN would be compiled anew for each number of ids.
+SELECT chunk.id, chunk.document_id, chunk.ordinal, chunk.heading_path, chunk.start_offset,
+    chunk.end_offset, chunk.content_hash, chunk.text, document.source_id, document.path,
+    document.title, document.url, document.updated_at,
+    coalesce(nullif(source.name, ''), source.location) AS source, embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
+JOIN source ON source.id = document.source_id
+JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
 WHERE chunk.id = ANY (CAST(:ids AS uuid[]))
 
 -- :name list_chunks :many

@@ -58,8 +58,8 @@ FROM (
 
 -- :name chunks_to_index :many
 -- :doc Those of the chunks that exist, as they are now; vector is null for one without an embedding.
-SELECT chunk.id, chunk.document_id, document.source_id, chunk.content_hash, chunk.heading_path,
-    chunk.text, embedding.vector
+SELECT chunk.id, chunk.document_id, document.source_id, document.path, document.updated_at,
+    chunk.content_hash, chunk.heading_path, chunk.text, embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
 LEFT JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
@@ -75,8 +75,8 @@ WITH page AS MATERIALIZED (
     ORDER BY id
     LIMIT :limit
 )
-SELECT page.id, page.document_id, document.source_id, page.content_hash, page.heading_path,
-    page.text, embedding.vector
+SELECT page.id, page.document_id, document.source_id, document.path, document.updated_at,
+    page.content_hash, page.heading_path, page.text, embedding.vector
 FROM page
 JOIN document ON document.id = page.document_id
 LEFT JOIN embedding ON embedding.content_hash = page.content_hash AND embedding.model = :model

@@ -42,9 +42,8 @@ WITH page AS MATERIALIZED (
     ORDER BY id
     LIMIT :limit
 )
-SELECT page.id, CAST(document.source_id AS text) AS source_id,
-    CAST(page.document_id AS text) AS document_id,
-    encode(page.content_hash, 'hex') AS content_hash,
+SELECT page.id, document.source_id, page.document_id, document.path, document.updated_at,
+    page.content_hash,
     EXISTS (
         SELECT FROM embedding
         WHERE embedding.content_hash = page.content_hash AND embedding.model = :model
