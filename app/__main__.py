@@ -5,7 +5,8 @@ import atexit
 import gc
 import sys
 from contextlib import aclosing
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -83,11 +84,11 @@ def ask(question: Annotated[str, typer.Argument(help="What you want to know.")])
 
 
 async def _ask(settings: Settings, question: str) -> None:
-    from app.chat.models import MessageRequest
+    from app.chat.models import QuestionRequest
     from app.resources.service import open_resources
 
     try:
-        request = MessageRequest(message=question)
+        request = QuestionRequest(message=question)
     except ValidationError as error:
         raise InvalidRequest(
             f"The question {error.errors()[0]['msg'].split(', ', 1)[-1]}."
@@ -113,11 +114,11 @@ async def _search(settings: Settings, query: str, limit: int) -> None:
     from app.resources.service import open_resources
 
     async with open_resources(settings) as resources:
-        passages = await resources.retriever.search(query, limit=limit)
-    for passage in passages:
+        found = await resources.retriever.search(query, limit=limit)
+    for passage in found.passages:
         print(f"{passage.score:.3f}  {_place(passage.path, passage.heading_path)}")
         print("       " + " ".join(passage.text.split())[:200])
-    if not passages:
+    if not found.passages:
         print("Nothing found. Is anything ingested? Try: python -m app ingest PATH")
 
 
@@ -169,16 +170,63 @@ def reindex() -> None:
         raise typer.Exit(130) from None
 
 
+@cli.command(name="eval")
+def evaluate(
+    folder: Annotated[
+        Path, typer.Argument(help="Judged questions, in BEIR's layout.", metavar="DIR")
+    ],
+    *,
+    mode: Annotated[
+        Literal["hybrid", "dense", "bm25"], typer.Option(help="How passages are found.")
+    ] = "hybrid",
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Measure answers and citations, too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, and nothing else.")
+    ] = False,
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=VALUE", help="Such as ndcg@10=0.70; may be repeated."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep the run, question by question.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="A run that was saved: say what differs from it.")
+    ] = None,
+) -> None:
+    """Measure retrieval on judged questions, in a knowledge base of their own.
+
+    Exit codes: 0 measured, 1 something is below its floor, 2 it can't be measured, 130 interrupted.
+    """
+    from app.cli.evaluate import Options, evaluate_folder
+    from app.knowledge.retrieval import SearchMode
+
+    options = Options(SearchMode(mode), answers, as_json, fail_below or [], save, compare)
+    try:
+        code = asyncio.run(evaluate_folder(_settings(), folder, options))
+    except (AppError, StartupError) as error:
+        print(error, file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("Interrupted. What was embedded stays.", file=sys.stderr)
+        code = 130
+    raise typer.Exit(code)
+
+
 @cli.command()
 def prepare() -> None:
-    """Prepare the embedding model, once per machine."""
+    """Prepare the models that the settings name, once per machine."""
     from app.cli.progress import BarProgress
     from app.knowledge.model_files import prepare_model
+    from app.knowledge.model_sources import EMBEDDING, RERANKING
 
     settings = _settings()
-    with BarProgress("steps") as progress:
-        prepare_model(settings.embedding_model, settings.models_dir, progress.stage)
-    print(f"{settings.embedding_model} is ready.")
+    named = ((settings.embedding_model, EMBEDDING), (settings.reranker_model, RERANKING))
+    for name, kind in named:
+        if name is not None:
+            with BarProgress("steps") as progress:
+                prepare_model(name, settings.models_dir, progress.stage, kind=kind)
+            print(f"{name} is ready.")
 
 
 @cli.command()

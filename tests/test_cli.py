@@ -76,6 +76,7 @@ def test_an_empty_knowledge_base_says_what_to_do(var_dir: Path, url: str) -> Non
         (("ask", ""), {}, "The question must not be empty."),
         (("serve",), {"PORT": "eighty"}, "PORT"),
         (("serve",), {"EMBEDDING_MODEL": "BAAI/bge-small-en-v1.5"}, "make prepare"),
+        (("serve",), {"RERANKER_MODEL": "BAAI/bge-reranker-base"}, "make prepare"),
         (("serve",), {"VAR_DIR": "/dev/null/brag", "DATABASE_URL": ""}, "VAR_DIR"),
         (("serve",), {"HOST": "203.0.113.1"}, "HOST"),
     ],

@@ -1,0 +1,1 @@
+"""Retrieval and answers, measured on judged questions."""
