@@ -18,6 +18,7 @@ from app.core.logs import configure_logs
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
 from app.knowledge.documents.api import router as documents_router
 from app.knowledge.ingestions.api import router as ingestions_router
+from app.knowledge.search.api import router as search_router
 from app.knowledge.sources.api import router as sources_router
 from app.resources.service import Resources, open_resources
 from app.worker.embedded import embedded_worker
@@ -91,4 +92,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(sources_router)
     api.include_router(documents_router)
     api.include_router(ingestions_router)
+    api.include_router(search_router)
     return api

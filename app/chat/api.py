@@ -1,12 +1,21 @@
 """Routes of the chat domain: completions, questions to the documents, stored messages."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.chat.dependencies import ChatServiceDep
 from app.chat.history import list_messages
-from app.chat.models import Answer, AnswerWithSources, MessageRequest, StoredMessage
+from app.chat.models import (
+    Answer,
+    AnswerWithSources,
+    MessageRequest,
+    QuestionRequest,
+    StoredMessage,
+)
+from app.chat.provenance import Trace
+from app.chat.traces import Replay, read_trace, replay
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
@@ -23,7 +32,8 @@ UPSTREAM_FAILURES: dict[int | str, dict[str, Any]] = {
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `sources` (questions only), `message` for each piece, "
-        "then `done`; after the first byte a failure is an `error` event.",
+        "`citations` (questions only), then `done`; after the first byte a failure is an `error` "
+        "event.",
         "content": {
             "text/event-stream": {
                 "example": "event: message\n"
@@ -54,14 +64,17 @@ async def completion_stream(
 
 
 @router.post("/qa-create", responses=UPSTREAM_FAILURES)
-async def qa_create(request: MessageRequest, chat: ChatServiceDep) -> AnswerWithSources:
-    """Answer a question from your documents; `[n]` in the answer is `number` in `sources`."""
+async def qa_create(request: QuestionRequest, chat: ChatServiceDep) -> AnswerWithSources:
+    """Answer a question from your documents, or from a selected text.
+
+    `[n]` in the answer is `number` in `sources`; `citations` say which sentence there supports it.
+    """
     return await chat.ask(request)
 
 
 @router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
 async def qa_stream(
-    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
+    request: QuestionRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
 ) -> EventStream:
     """The same as a stream of server-sent events."""
     return EventStream(
@@ -85,3 +98,28 @@ async def messages(
     page, following = await list_messages(database, limit=limit, cursor=cursor)
     link_to_next_page(request, response, following)
     return page
+
+
+NO_ANSWER: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such answer."}
+}
+
+
+@router.get(
+    "/messages/{message_id}/trace",
+    responses=NO_ANSWER | {503: UPSTREAM_FAILURES[503]},
+)
+async def trace(message_id: UUID, database: DatabaseDep) -> Trace:
+    """How an answer came about: its passages, scores, prompt, model, settings and timings."""
+    return await read_trace(database, message_id)
+
+
+@router.post(
+    "/messages/{message_id}/replay",
+    responses=UPSTREAM_FAILURES
+    | NO_ANSWER
+    | {409: {"model": ErrorResponse, "description": "Its passages are not as they were."}},
+)
+async def replay_message(message_id: UUID, chat: ChatServiceDep, database: DatabaseDep) -> Replay:
+    """Answer once more from the same passages, and say what differs; both answers are kept."""
+    return await replay(database, chat, message_id)

@@ -1,14 +1,20 @@
 """Errors of the chat domain."""
 
-from app.core.exceptions import AppError, InvalidRequest
+from app.core.exceptions import AppError, Conflict, InvalidRequest
 
-__all__ = ["PostProcessingFailed", "UnknownModel"]
+__all__ = ["PassagesGone", "PostProcessingFailed", "UnknownModel"]
 
 
 class UnknownModel(InvalidRequest):
     """The requested model is not one of the allowed models."""
 
     code = "unknown_model"
+
+
+class PassagesGone(Conflict):
+    """Passages of this answer were changed or deleted since: ask the question again."""
+
+    code = "passages_gone"
 
 
 class PostProcessingFailed(AppError):

@@ -1,31 +1,37 @@
 """Requests and answers of the chat endpoints."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.chat.constants import ChatRole, MessageStatus
+from app.chat.constants import MAX_SELECTED_CHARACTERS, ChatRole, MessageStatus
 from app.core.text import storable
+from app.knowledge.retrieval import SearchMode
+from app.knowledge.search.models import SearchFilters
 
 __all__ = [
     "Answer",
     "AnswerWithSources",
     "Chunk",
+    "Citation",
     "Done",
     "MessageRequest",
+    "QuestionRequest",
     "Source",
     "SourceText",
+    "StoredCitation",
     "StoredMessage",
     "TokenUsage",
 ]
 
 QUESTION = "How do I ingest a folder?"
+ANSWER = "To ingest a folder, run `python -m app ingest PATH`. [1]"
 
 
 class MessageRequest(BaseModel):
-    """A question, and optionally which model answers it."""
+    """A message, and optionally which model answers it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"message": QUESTION}]})
 
@@ -33,6 +39,38 @@ class MessageRequest(BaseModel):
     model: str | None = Field(
         default=None, description="One of the allowed models; unset means the default."
     )
+
+
+class QuestionRequest(MessageRequest):
+    """A question, and optionally where its answer is to be looked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"message": QUESTION},
+                {"message": QUESTION, "filters": {"path_prefixes": ["docs"]}},
+                {"message": "When do you open?", "selected_text": "We are open from 9 to 17."},
+            ]
+        }
+    )
+
+    selected_text: Annotated[str, AfterValidator(storable)] | None = Field(
+        default=None,
+        max_length=MAX_SELECTED_CHARACTERS,
+        description="Answer from this text alone, and not from the documents. It is not stored.",
+    )
+    mode: SearchMode | None = Field(
+        default=None, description="How passages are found; unset means `hybrid`."
+    )
+    filters: SearchFilters | None = None
+
+    @model_validator(mode="after")
+    def _one_place_to_look(self) -> Self:
+        if self.selected_text is not None and (self.filters or self.mode):
+            raise ValueError(
+                "selected_text is answered from alone: leave filters and mode out with it"
+            )
+        return self
 
 
 class TokenUsage(BaseModel):
@@ -43,23 +81,62 @@ class TokenUsage(BaseModel):
 
 
 class Source(BaseModel):
-    """A passage that an answer was made from; `[number]` in the answer refers to it."""
+    """A passage that an answer was made from; `[number]` in the answer refers to it.
+
+    Of a selected text there are no ids, and `start` and `end` point into that text.
+    """
 
     number: int = Field(examples=[1])
-    document_id: UUID
-    chunk_id: UUID
+    document_id: UUID | None
+    chunk_id: UUID | None
+    source: str | None = Field(default=None, examples=["https://github.com/acme/handbook"])
     path: str = Field(examples=["ingestion.md"])
     title: str = Field(examples=["Ingestion"])
+    url: str | None = None
     heading_path: list[str] = Field(examples=[["Ingestion", "Folders"]])
     start: int = Field(description="Characters into the document's text.", examples=[120])
     end: int = Field(description="Exclusive.", examples=[640])
-    score: float = Field(examples=[0.83])
+    score: float | None = Field(
+        examples=[0.83], description="Only scores of one search can be compared."
+    )
 
 
 class SourceText(Source):
     """The same with its text."""
 
     text: str = Field(examples=["To ingest a folder, run `python -m app ingest PATH`."])
+
+
+class StoredCitation(BaseModel):
+    """A marker `[n]` of an answer, checked against the passage that it points to."""
+
+    marker: int = Field(examples=[1])
+    document_id: UUID | None
+    chunk_id: UUID | None
+    source: str | None = Field(examples=["https://github.com/acme/handbook"])
+    path: str = Field(examples=["ingestion.md"])
+    title: str = Field(examples=["Ingestion"])
+    url: str | None = Field(
+        description="The exact lines at the exact commit where the forge has such links.",
+        examples=["https://github.com/acme/handbook/blob/5f0c1a2/ingestion.md?plain=1#L7-L8"],
+    )
+    start: int = Field(description="Characters into the document's text.", examples=[120])
+    end: int = Field(description="Exclusive.", examples=[172])
+    verified: bool = Field(
+        description="Whether the quoted sentence supports the answer's sentence, by words, "
+        "numbers, code and negation, and stands in the document."
+    )
+    score: float = Field(description="How well it does, from 0 to 1.", examples=[0.92])
+
+
+class Citation(StoredCitation):
+    """The same with the passage's own sentence that supports the answer's sentence best."""
+
+    quote: str | None = Field(
+        examples=["To ingest a folder, run `python -m app ingest PATH`."],
+        description="`text[start:end]` of the document; null when the document was changed or "
+        "deleted while the answer was made.",
+    )
 
 
 class Answer(BaseModel):
@@ -69,7 +146,7 @@ class Answer(BaseModel):
     id: UUID
     role: ChatRole = ChatRole.ASSISTANT
     model: str = Field(examples=["offline-extractive"])
-    message: str = Field(examples=["To ingest a folder, run `python -m app ingest PATH`. [1]"])
+    message: str = Field(examples=[ANSWER])
     usage: TokenUsage
 
 
@@ -77,6 +154,7 @@ class AnswerWithSources(Answer):
     """An answer from your documents."""
 
     sources: list[SourceText]
+    citations: list[Citation]
 
 
 class StoredMessage(BaseModel):
@@ -91,6 +169,7 @@ class StoredMessage(BaseModel):
     message: str
     usage: TokenUsage
     sources: list[Source]
+    citations: list[StoredCitation]
 
 
 class Chunk(BaseModel):

@@ -1,36 +1,45 @@
 """From a question to a stored, grounded answer, at once or as a stream."""
 
 import asyncio
-import json
+import dataclasses
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import anyio
-from openai.types.chat import ChatCompletionMessageParam
+from anyio import to_thread
 
-from app.chat.constants import NO_DOCUMENTS_FOUND, MessageStatus
+from app.chat.answers import (
+    Draft,
+    Prepared,
+    StoredAnswer,
+    citable,
+    nothing_found,
+    store_answer,
+)
+from app.chat.budget import TokenBudget
+from app.chat.citations import check
+from app.chat.constants import MessageStatus
 from app.chat.exceptions import PostProcessingFailed, UnknownModel
+from app.chat.grounding import Grounder, Grounding
+from app.chat.markers import MarkerFilter
 from app.chat.models import (
     Answer,
     AnswerWithSources,
     Chunk,
     Done,
     MessageRequest,
+    QuestionRequest,
     SourceText,
-    TokenUsage,
 )
 from app.chat.prompts import PromptPassage, completion_messages, question_messages
-from app.chat.streaming import sources_event
+from app.chat.streaming import citations_event, sources_event
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError, InvalidRequest
 from app.core.handlers import error_response
-from app.core.llm import LLM, AnswerStream, Usage
+from app.core.llm import LLM, AnswerStream
 from app.core.streaming import event
-from app.knowledge.retrieval import RetrievedPassage, Retriever
 
 __all__ = ["ChatService"]
 
@@ -39,46 +48,24 @@ logger = logging.getLogger(__name__)
 SAVING_SEC = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A stored question with its prompt; `messages` is None when there is nothing to ask."""
-
-    question_id: UUID
-    model: str
-    messages: Sequence[ChatCompletionMessageParam] | None
-    sources: list[SourceText] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An answer as it is about to be stored."""
-
-    id: UUID
-    text: str
-    model: str
-    status: MessageStatus
-    finish_reason: str | None
-    usage: Usage
-
-
 class ChatService:
     """Answers questions, with the documents or without, and keeps both sides."""
 
     def __init__(
         self,
         database: Database,
-        retriever: Retriever,
+        grounder: Grounder,
+        budget: TokenBudget,
         llm: LLM,
         *,
         models: Sequence[str],
-        top_k: int,
         max_message_characters: int,
     ) -> None:
         self._database = database
-        self._retriever = retriever
+        self._grounder = grounder
+        self._budget = budget
         self._llm = llm
         self._models = models
-        self._top_k = top_k
         self._max_message_characters = max_message_characters
         self._open_streams = 0
         self._no_open_stream = asyncio.Event()
@@ -92,39 +79,46 @@ class ChatService:
     async def complete(self, request: MessageRequest) -> Answer:
         """Pass the message to the language model as it is."""
         prepared = await self._prepare_completion(request)
-        return _answer(*await self._answer(prepared))
+        return (await self._answer(prepared)).to_answer()
 
-    async def ask(self, request: MessageRequest) -> AnswerWithSources:
-        """Answer from the documents."""
-        prepared = await self._prepare_question(request)
-        answer = _answer(*await self._answer(prepared))
-        return AnswerWithSources(**dict(answer), sources=prepared.sources or [])
+    async def ask(self, request: QuestionRequest) -> AnswerWithSources:
+        """Answer from the documents, or from a selected text."""
+        return await self.answer(await self._prepare_question(request))
+
+    async def answer(self, prepared: Prepared) -> AnswerWithSources:
+        """Answer a question whose passages are known."""
+        stored = await self._answer(prepared)
+        return AnswerWithSources(
+            **dict(stored.to_answer()), sources=prepared.sources, citations=stored.citations
+        )
+
+    def model_or_default(self, model: str) -> str:
+        """Return a model that was asked for once, if it is still allowed."""
+        return model if model in self._models else self._models[0]
 
     async def stream_completion(self, request: MessageRequest) -> AsyncGenerator[bytes]:
         """The same as `complete`, as encoded events; what fails early raises here."""
         return await self._stream(await self._prepare_completion(request))
 
-    async def stream_answer(self, request: MessageRequest) -> AsyncGenerator[bytes]:
+    async def stream_answer(self, request: QuestionRequest) -> AsyncGenerator[bytes]:
         """The same as `ask`, as encoded events; what fails early raises here."""
         return await self._stream(await self._prepare_question(request))
 
     async def _prepare_completion(self, request: MessageRequest) -> Prepared:
         model = self._check(request)
+        self._budget.check(request.message)
         question_id = await self._database.run_statement(_insert_question, model, request.message)
-        return Prepared(question_id, model, completion_messages(request.message), sources=None)
+        return Prepared(question_id, model, completion_messages(request.message), grounding=None)
 
-    async def _prepare_question(self, request: MessageRequest) -> Prepared:
+    async def _prepare_question(self, request: QuestionRequest) -> Prepared:
         model = self._check(request)
+        room = self._budget.for_passages(request.message)
         # The two don't need each other; the question is kept whatever becomes of the search.
-        question_id, passages = await asyncio.gather(
+        question_id, grounding = await asyncio.gather(
             self._database.run_statement(_insert_question, model, request.message),
-            self._retriever.search(request.message, limit=self._top_k),
+            self._grounder.ground(request, room),
         )
-        sources = [_source(number, passage) for number, passage in enumerate(passages, start=1)]
-        if not sources:
-            return Prepared(question_id, model, messages=None, sources=[])
-        prompt = question_messages(request.message, [_prompt_passage(source) for source in sources])
-        return Prepared(question_id, model, prompt, sources)
+        return prepare(question_id, model, request.message, grounding)
 
     def _check(self, request: MessageRequest) -> str:
         """Return the model to use."""
@@ -142,24 +136,31 @@ class ChatService:
             )
         return request.model
 
-    async def _answer(self, prepared: Prepared) -> tuple[Draft, datetime]:
+    async def _answer(self, prepared: Prepared) -> StoredAnswer:
         if prepared.messages is None:
-            draft = _nothing_found(prepared.model)
-        else:
-            completion = await self._llm.complete(prepared.messages, prepared.model)
-            draft = Draft(
-                uuid4(),
-                completion.text,
-                completion.model,
-                MessageStatus.COMPLETE,
-                completion.finish_reason,
-                completion.usage,
-            )
-        return draft, await self._save(prepared, draft)
+            return await self._save(prepared, nothing_found(prepared.model))
+        completion = await self._llm.complete(prepared.messages, prepared.model)
+        markers = _markers(prepared)
+        draft = Draft(
+            uuid4(),
+            markers.feed(completion.text) + markers.finish(),
+            completion.model,
+            MessageStatus.COMPLETE,
+            completion.finish_reason,
+            completion.usage,
+        )
+        return await self._save(prepared, draft)
 
-    async def _save(self, prepared: Prepared, draft: Draft) -> datetime:
+    async def _save(self, prepared: Prepared, draft: Draft) -> StoredAnswer:
         try:
-            return await self._database.run_statement(_insert_answer, prepared, draft)
+            if not prepared.sources:
+                return await self._database.run_statement(store_answer, prepared, draft)
+            # A long answer takes longer to check than others should wait.
+            cited = await to_thread.run_sync(check, draft.text, citable(prepared.sources))
+            draft = dataclasses.replace(draft, cited=cited)
+            if not cited:
+                return await self._database.run_statement(store_answer, prepared, draft)
+            return await self._database.run(store_answer, prepared, draft)
         except Exception as error:
             logger.exception("an answer could not be stored")
             raise PostProcessingFailed from error
@@ -174,64 +175,101 @@ class ChatService:
         return events
 
     async def _nothing_found_events(self, prepared: Prepared) -> AsyncGenerator[bytes]:
-        draft = _nothing_found(prepared.model)
+        draft = nothing_found(prepared.model)
         yield sources_event([])
         yield event("message", _chunk(draft.id, draft.model, draft.text, draft.finish_reason))
-        yield await self._last_event(prepared, draft)
+        for last in await self._last_events(prepared, draft):
+            yield last
 
     async def _events(self, prepared: Prepared, upstream: AnswerStream) -> AsyncGenerator[bytes]:
         """Yield `b""`, then the answer's events; keep what there is, however the stream ends."""
         answer_id = uuid4()
+        markers = _markers(prepared)
         pieces: list[str] = []
         finish_reason = None
         status = MessageStatus.CANCELLED
-        last_event = b""
-        saved_event = event("error", error_response(PostProcessingFailed()).error)
+        failure = b""
+        saved_events = [event("error", error_response(PostProcessingFailed()).error)]
         self._open_streams += 1
         self._no_open_stream.clear()
         try:
             yield b""
-            if prepared.sources is not None:
+            if prepared.grounding is not None:
                 yield sources_event(prepared.sources)
             async for delta in upstream:
-                pieces.append(delta.content)
-                finish_reason = delta.finish_reason or finish_reason
-                yield event(
-                    "message",
-                    _chunk(answer_id, upstream.model, delta.content, delta.finish_reason),
-                )
+                content = markers.feed(delta.content)
+                if delta.finish_reason:
+                    content += markers.finish()
+                    finish_reason = delta.finish_reason
+                pieces.append(content)
+                if content or delta.finish_reason:
+                    yield event(
+                        "message",
+                        _chunk(answer_id, upstream.model, content, delta.finish_reason),
+                    )
             status = MessageStatus.COMPLETE
         except Exception as error:  # noqa: BLE001 -- after the first byte every failure is an event
             status = MessageStatus.FAILED
-            last_event = event("error", error_response(_reported(error)).error)
+            failure = event("error", error_response(_reported(error)).error)
         finally:
             # Reached too when the reader has left, which cancels this generator.
             with anyio.move_on_after(SAVING_SEC, shield=True):
                 await upstream.close()
                 draft = Draft(
                     answer_id,
-                    "".join(pieces),
+                    "".join(pieces) + markers.finish(),
                     upstream.model,
                     status,
                     finish_reason,
                     upstream.usage,
                 )
-                saved_event = await self._last_event(prepared, draft)
+                saved_events = await self._last_events(prepared, draft)
             self._open_streams -= 1
             if not self._open_streams:
                 self._no_open_stream.set()
-        if final := last_event or saved_event:
-            yield final
+        for last in [failure] if failure else saved_events:
+            yield last
 
-    async def _last_event(self, prepared: Prepared, draft: Draft) -> bytes:
-        """Store the answer; return `done`, or `error` when it could not be stored."""
+    async def _last_events(self, prepared: Prepared, draft: Draft) -> list[bytes]:
+        """Store the answer; return `citations` and `done`, or `error` if it could not be stored."""
         if draft.status is not MessageStatus.COMPLETE and not draft.text:
-            return b""
+            return []
         try:
-            await self._save(prepared, draft)
+            stored = await self._save(prepared, draft)
         except PostProcessingFailed as error:
-            return event("error", error_response(error).error)
-        return event("done", Done(id=draft.id, model=draft.model, usage=_token_usage(draft.usage)))
+            return [event("error", error_response(error).error)]
+        done = event("done", Done(id=draft.id, model=draft.model, usage=stored.usage))
+        if prepared.grounding is None:
+            return [done]
+        return [citations_event(stored.citations), done]
+
+
+def prepare(
+    question_id: UUID,
+    model: str,
+    question: str,
+    grounding: Grounding,
+    *,
+    replay_of: UUID | None = None,
+) -> Prepared:
+    """Put a question and its passages into a prompt; without passages there is nothing to ask."""
+    passages = [_prompt_passage(source) for source in grounding.sources]
+    messages = question_messages(question, passages) if passages else None
+    return Prepared(question_id, model, messages, grounding, replay_of)
+
+
+class _Verbatim:
+    """In place of a `MarkerFilter` where no documents are cited."""
+
+    def feed(self, delta: str) -> str:
+        return delta
+
+    def finish(self) -> str:
+        return ""
+
+
+def _markers(prepared: Prepared) -> MarkerFilter | _Verbatim:
+    return _Verbatim() if prepared.grounding is None else MarkerFilter(len(prepared.sources))
 
 
 def _reported(error: Exception) -> AppError:
@@ -239,24 +277,6 @@ def _reported(error: Exception) -> AppError:
         return error
     logger.error("a stream failed", exc_info=error)
     return AppError()
-
-
-def _nothing_found(model: str) -> Draft:
-    return Draft(uuid4(), NO_DOCUMENTS_FOUND, model, MessageStatus.COMPLETE, "stop", Usage(0, 0))
-
-
-def _answer(draft: Draft, created_at: datetime) -> Answer:
-    return Answer(
-        created_at=created_at,
-        id=draft.id,
-        model=draft.model,
-        message=draft.text,
-        usage=_token_usage(draft.usage),
-    )
-
-
-def _token_usage(usage: Usage) -> TokenUsage:
-    return TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
 
 
 def _chunk(answer_id: UUID, model: str, content: str, finish_reason: str | None) -> Chunk:
@@ -269,21 +289,6 @@ def _chunk(answer_id: UUID, model: str, content: str, finish_reason: str | None)
     )
 
 
-def _source(number: int, passage: RetrievedPassage) -> SourceText:
-    return SourceText(
-        number=number,
-        document_id=passage.document_id,
-        chunk_id=passage.chunk_id,
-        path=passage.path,
-        title=passage.title,
-        heading_path=list(passage.heading_path),
-        start=passage.start,
-        end=passage.end,
-        score=passage.score,
-        text=passage.text,
-    )
-
-
 def _prompt_passage(source: SourceText) -> PromptPassage:
     return PromptPassage(
         source.number, source.path, source.title, tuple(source.heading_path), source.text
@@ -293,23 +298,3 @@ def _prompt_passage(source: SourceText) -> PromptPassage:
 def _insert_question(queries: Queries, model: str, message: str) -> UUID:
     question_id: UUID = queries.insert_question(model=model, message=message)["id"]
     return question_id
-
-
-def _insert_answer(queries: Queries, prepared: Prepared, draft: Draft) -> datetime:
-    # The passages' texts stay in their documents: what is deleted there must not live on here.
-    sources = [
-        source.model_dump(mode="json", exclude={"text"}) for source in prepared.sources or []
-    ]
-    row = queries.insert_answer(
-        id=draft.id,
-        question_id=prepared.question_id,
-        status=draft.status.value,
-        model=draft.model,
-        message=draft.text,
-        finish_reason=draft.finish_reason,
-        prompt_tokens=draft.usage.prompt_tokens,
-        completion_tokens=draft.usage.completion_tokens,
-        sources=json.dumps(sources),
-    )
-    created_at: datetime = row["created_at"]
-    return created_at.astimezone(UTC)

@@ -10,6 +10,8 @@ import httpx2
 from anyio import to_thread
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+from app.chat.budget import TokenBudget
+from app.chat.grounding import Grounder
 from app.chat.offline import create_offline_model
 from app.chat.services import ChatService
 from app.core.asgi_transport import StreamingASGITransport
@@ -29,6 +31,7 @@ from app.knowledge.vector_index import VectorIndex
 from app.resources.database import open_database
 from app.resources.embedder import load_embedder
 from app.resources.index import open_index
+from app.resources.reranker import load_reranker
 from settings import Settings
 
 __all__ = ["Resources", "open_resources"]
@@ -140,18 +143,37 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await database.run(require_model_of_index, settings.embedding_model)
         encoder = SparseEncoder()
         model = await _open_model(settings, database, encoder, await loading)
-        retriever = Retriever(database, model.index, model.embedder, encoder)
+        retriever = Retriever(
+            database,
+            model.index,
+            model.embedder,
+            encoder,
+            reranker=await to_thread.run_sync(load_reranker, settings),
+            diverse=settings.retrieval_mmr,
+        )
         reopen = functools.partial(_load_and_open_model, settings, database, encoder)
         live_model = LiveModel(database, retriever, model, reopen)
         stack.push_async_callback(live_model.aclose)
         live_model.start()
         client = await stack.enter_async_context(_openai_client(settings, live_model))
+        budget = TokenBudget(
+            settings.context_tokens,
+            lambda texts: live_model.current.embedder.count_tokens(texts),  # noqa: PLW0108 -- the model may be replaced
+        )
+        grounder = Grounder(
+            retriever,
+            budget,
+            lambda: live_model.current.embedder,
+            top_k=settings.retrieval_top_k,
+            context_tokens=settings.context_tokens,
+            generation_timeout_sec=settings.generation_timeout_sec,
+        )
         chat = ChatService(
             database,
-            retriever,
+            grounder,
+            budget,
             LLM(client, timeout_sec=settings.generation_timeout_sec),
             models=settings.models,
-            top_k=settings.retrieval_top_k,
             max_message_characters=settings.max_message_characters,
         )
         stack.push_async_callback(chat.aclose)

@@ -4,8 +4,8 @@ import asyncio
 
 import httpx2
 
+from tests.chat.asking import until_found
 from tests.conftest import Ingest
-from tests.support import eventually
 from tests.upstream import Upstream
 
 NOTHING_FOUND = "No documents found in context. Please try again with a different query."
@@ -44,7 +44,7 @@ async def test_a_question_is_answered_from_the_documents_with_a_citation(
     ingest: Ingest, api: httpx2.AsyncClient
 ) -> None:
     await ingest({"guide.md": GUIDE})
-    await found(api, "guide.md")
+    await until_found(api, "guide.md")
 
     answer = (await ask(api, "How do I ingest a folder?")).json()
 
@@ -59,7 +59,7 @@ async def test_a_question_is_answered_from_the_documents_with_a_citation(
 async def test_a_source_says_where_its_text_stands(ingest: Ingest, api: httpx2.AsyncClient) -> None:
     text = "# Zürich 🏔️\n\nThe lake is 406 m above the sea.\n"
     await ingest({"places/lake.md": text})
-    await found(api, "places/lake.md")
+    await until_found(api, "places/lake.md")
 
     [source] = (await ask(api, "How high is the lake of Zürich?")).json()["sources"]
 
@@ -75,7 +75,7 @@ async def test_the_language_model_gets_the_passages_and_the_question(
     ingest: Ingest, upstream_api: httpx2.AsyncClient, upstream: Upstream
 ) -> None:
     await ingest({"guide.md": GUIDE})
-    await found(upstream_api, "guide.md")
+    await until_found(upstream_api, "guide.md")
     upstream.requests.clear()
 
     answer = (await ask(upstream_api, "How do I back up?")).json()
@@ -90,7 +90,7 @@ async def test_the_language_model_gets_the_passages_and_the_question(
 
 async def test_a_question_in_any_script_works(ingest: Ingest, api: httpx2.AsyncClient) -> None:
     await ingest({"he.md": "# עברית\n\nהבירה של צרפת היא פריז. 🇫🇷\n"})
-    await found(api, "he.md")
+    await until_found(api, "he.md")
 
     response = await ask(api, "מהי הבירה של צרפת? 🇫🇷")
 
@@ -102,7 +102,7 @@ async def test_a_deleted_document_is_not_a_source_any_more(
     ingest: Ingest, api: httpx2.AsyncClient
 ) -> None:
     await ingest({"guide.md": GUIDE, "other.md": "# Other\n\nSomething else.\n"})
-    await found(api, "guide.md")
+    await until_found(api, "guide.md")
 
     await ingest({"guide.md": None})
     answer = (await ask(api, "How do I ingest a folder?")).json()
@@ -115,7 +115,7 @@ async def test_many_questions_at_once_each_get_their_own_answer(
 ) -> None:
     cities = {f"city{n}": f"The mayor of city{n} is called Person{n}." for n in range(8)}
     await ingest({f"{name}.md": f"# {name}\n\n{text}\n" for name, text in cities.items()})
-    await found(api, "city7.md")
+    await until_found(api, "city7.md")
 
     answers = await asyncio.gather(
         *(ask(api, f"Who is the mayor of {name}?") for name in cities for _ in range(4))
@@ -124,13 +124,3 @@ async def test_many_questions_at_once_each_get_their_own_answer(
     expected = [f"Person{n}" for n in range(8) for _ in range(4)]
     for response, person in zip(answers, expected, strict=True):
         assert person in response.json()["message"]
-
-
-async def found(client: httpx2.AsyncClient, path: str) -> None:
-    """Wait until a document is in the index of the server."""
-
-    async def check() -> bool:
-        sources = (await ask(client, path)).json()["sources"]
-        return path in {source["path"] for source in sources}
-
-    await eventually(check)

@@ -14,6 +14,7 @@ from app.core.streaming import EventStream
 from app.main import create_app
 from app.resources.service import open_resources
 from settings import Settings
+from tests.chat.asking import until_found
 from tests.conftest import Ingest
 from tests.serving import serve
 from tests.support import eventually, execute, fetch, open_client, parse_events, read_events
@@ -56,23 +57,25 @@ async def test_the_sources_come_before_the_first_message(
     ingest: Ingest, api: httpx2.AsyncClient
 ) -> None:
     await ingest({"a.md": "# Lakes\n\nThe lake is deep and cold.\n"})
-    await in_index(api)
+    await until_found(api, "a.md")
 
-    sources, *messages, done = await read_events(api, "/v1/qa-stream", "How is the lake?")
+    events = await read_events(api, "/v1/qa-stream", "How is the lake?")
 
+    sources, *messages, citations, done = events
     assert sources.name == "sources"
     assert [source["path"] for source in sources.data] == ["a.md"]
     assert {event.name for event in messages} == {"message"}
     text = "".join(event.data["content"] for event in messages)
     assert text == "The lake is deep and cold. [1]"
+    assert [citation["marker"] for citation in citations.data] == [1]
     assert done.data["model"] == "offline-extractive"
 
 
 async def test_nothing_found_is_one_message(upstream_api: httpx2.AsyncClient) -> None:
     events = await read_events(upstream_api, "/v1/qa-stream", "Anything?")
 
-    assert [event.name for event in events] == ["sources", "message", "done"]
-    assert events[0].data == []
+    assert [event.name for event in events] == ["sources", "message", "citations", "done"]
+    assert events[0].data == events[2].data == []
     assert events[1].data["content"] == NOTHING_FOUND
     assert events[1].data["finish_reason"] == "stop"
 
@@ -295,13 +298,3 @@ async def test_two_hundred_streams_at_once_arrive_whole_and_unmixed(
         text = "".join(event.data["content"] for event in messages)
         assert text == "".join(f"s{number}:{n} " for n in range(10))
         assert done.name == "done"
-
-
-async def in_index(client: httpx2.AsyncClient) -> None:
-    """Wait until what was ingested is found."""
-
-    async def check() -> bool:
-        answer = await client.post("/v1/qa-create", json={"message": "lake"})
-        return bool(answer.json()["sources"])
-
-    await eventually(check)

@@ -1,0 +1,204 @@
+"""Answers as they are stored: their citations checked against the documents, their origin kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from openai.types.chat import ChatCompletionMessageParam
+
+from app.chat.citations import Citable, Cited
+from app.chat.constants import NO_DOCUMENTS_FOUND, MessageStatus
+from app.chat.grounding import Grounding
+from app.chat.models import Answer, Citation, SourceText, TokenUsage
+from app.chat.origins import place_url
+from app.chat.prompts import prompt_hash
+from app.chat.provenance import Provenance
+from app.core.database import Queries
+from app.core.llm import Usage
+
+__all__ = ["Draft", "Prepared", "StoredAnswer", "citable", "nothing_found", "store_answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A stored question with its prompt; `messages` is None when there is nothing to ask.
+
+    `grounding` is None when the documents have nothing to do with it.
+    """
+
+    question_id: UUID
+    model: str
+    messages: Sequence[ChatCompletionMessageParam] | None
+    grounding: Grounding | None
+    replay_of: UUID | None = None
+
+    @property
+    def sources(self) -> list[SourceText]:
+        """The passages in the prompt."""
+        return self.grounding.sources if self.grounding else []
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer as it is about to be stored."""
+
+    id: UUID
+    text: str
+    model: str
+    status: MessageStatus
+    finish_reason: str | None
+    usage: Usage
+    cited: Sequence[Cited] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer with what storing it has added."""
+
+    draft: Draft
+    created_at: datetime
+    citations: list[Citation]
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens, as the language model counts them."""
+        usage = self.draft.usage
+        return TokenUsage(
+            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+        )
+
+    def to_answer(self) -> Answer:
+        """Return it as the API words it."""
+        return Answer(
+            created_at=self.created_at,
+            id=self.draft.id,
+            model=self.draft.model,
+            message=self.draft.text,
+            usage=self.usage,
+        )
+
+
+def nothing_found(model: str) -> Draft:
+    """Return the answer to a question for which there are no passages."""
+    usage = Usage(0, 0)
+    return Draft(uuid4(), NO_DOCUMENTS_FOUND, model, MessageStatus.COMPLETE, "stop", usage)
+
+
+def citable(sources: Sequence[SourceText]) -> list[Citable]:
+    """Return the passages as citations are checked against them."""
+    return [
+        Citable(
+            source.number,
+            source.text,
+            source.start,
+            " > ".join((source.title, *source.heading_path)),
+        )
+        for source in sources
+    ]
+
+
+def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAnswer:
+    """Check the quotes against the documents as they are now, and store the answer with them."""
+    citations = _citations(queries, prepared.sources, draft.cited)
+    # Texts of documents stay in their documents: what is deleted there must not live on here.
+    row = queries.insert_answer(
+        id=draft.id,
+        question_id=prepared.question_id,
+        status=draft.status.value,
+        model=draft.model,
+        message=draft.text,
+        finish_reason=draft.finish_reason,
+        prompt_tokens=draft.usage.prompt_tokens,
+        completion_tokens=draft.usage.completion_tokens,
+        sources=_json(
+            [source.model_dump(mode="json", exclude={"text"}) for source in prepared.sources]
+        ),
+        citations=_json(
+            [citation.model_dump(mode="json", exclude={"quote"}) for citation in citations]
+        ),
+        trace=_provenance(prepared).model_dump_json(),
+    )
+    return StoredAnswer(draft, row["created_at"].astimezone(UTC), citations)
+
+
+def _provenance(prepared: Prepared) -> Provenance:
+    grounding = prepared.grounding
+    made = Provenance(
+        prompt_hash=None if prepared.messages is None else prompt_hash(prepared.messages),
+        requested_model=prepared.model,
+        replay_of=prepared.replay_of,
+    )
+    if grounding is None:
+        return made
+    return made.model_copy(
+        update={
+            "settings": grounding.settings,
+            "passages": grounding.passages,
+            "left_out": grounding.left_out,
+            "relevance": grounding.relevance,
+            "selected_text_hash": grounding.selected_text_hash,
+            "timings_ms": grounding.timings_ms,
+        }
+    )
+
+
+def _citations(
+    queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
+) -> list[Citation]:
+    places = _locate(queries, sources, cited)
+    by_number = {source.number: source for source in sources}
+    return [
+        _citation(by_number[one.marker], one, places.get(number))
+        for number, one in enumerate(cited)
+    ]
+
+
+def _locate(
+    queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
+) -> dict[int, Mapping[str, Any]]:
+    """Return of each quote that stands in its document on which lines it does."""
+    documents = {source.number: source.document_id for source in sources}
+    quotes = [
+        {
+            "number": number,
+            "document_id": str(documents[one.marker]),
+            "start": one.start,
+            "quote": one.quote,
+        }
+        for number, one in enumerate(cited)
+        if documents[one.marker] is not None
+    ]
+    if not quotes:
+        return {}
+    return {row["number"]: row for row in queries.locate_quotes(quotes=_json(quotes))}
+
+
+def _citation(source: SourceText, cited: Cited, place: Mapping[str, Any] | None) -> Citation:
+    # A selected text is not stored, so nothing can have changed it.
+    stands = place is not None or source.document_id is None
+    url = source.url
+    if url and place:
+        url = place_url(
+            url, place["media_type"], line_start=place["first_line"], line_end=place["last_line"]
+        )
+    return Citation(
+        marker=cited.marker,
+        document_id=source.document_id,
+        chunk_id=source.chunk_id,
+        source=source.source,
+        path=source.path,
+        title=source.title,
+        url=url,
+        start=cited.start,
+        end=cited.end,
+        quote=cited.quote if stands else None,
+        verified=cited.verified and stands,
+        score=cited.score,
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

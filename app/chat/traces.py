@@ -1,0 +1,152 @@
+"""How a stored answer came about, and the same answer once more from the same passages."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from app.chat.answers import Prepared
+from app.chat.exceptions import PassagesGone
+from app.chat.grounding import Grounding
+from app.chat.models import AnswerWithSources, Source, SourceText, StoredCitation
+from app.chat.prompts import completion_messages
+from app.chat.provenance import Provenance, Trace, TracedPassage, UsedPassage, text_hash
+from app.chat.services import ChatService, prepare
+from app.core.database import Database, Queries
+from app.core.exceptions import NotFound
+
+__all__ = ["Replay", "read_trace", "replay"]
+
+
+class Difference(BaseModel):
+    """One thing that is not as it was."""
+
+    what: str = Field(examples=["model"])
+    before: Any = Field(examples=["offline-extractive"])
+    after: Any = Field(examples=["gpt-5-mini"])
+
+
+class Replay(BaseModel):
+    """An answer given again, and what differs."""
+
+    replay_of: UUID
+    answer: AnswerWithSources
+    same: bool = Field(description="Whether the two answers are the same, word for word.")
+    differences: list[Difference] = Field(
+        description="Of `model`, `prompt_hash` (the instructions or a title have changed) and "
+        "`citations`."
+    )
+    diff: list[str] = Field(
+        description="The lines of the answers that differ.",
+        examples=[["-Run `make start`. [1]", "+Run `make run-dev`. [1]"]],
+    )
+
+
+async def read_trace(database: Database, message_id: UUID) -> Trace:
+    """Return what an answer was made from.
+
+    Raises:
+        NotFound: there is no such answer.
+    """
+    return await database.run(_read_trace, message_id)
+
+
+async def replay(database: Database, chat: ChatService, message_id: UUID) -> Replay:
+    """Answer a question again from the passages of an earlier answer, and store that, too.
+
+    The model is the one that was asked for, if it is still allowed, else the default.
+
+    Raises:
+        NotFound: there is no such answer.
+        PassagesGone: a passage was changed or deleted since, or was of a selected text.
+        UpstreamFailed, UpstreamTimedOut: the language model failed.
+    """
+    before = await read_trace(database, message_id)
+    answer = await chat.answer(_prepared(before, chat.model_or_default(before.requested_model)))
+    after = await read_trace(database, answer.id)
+    return Replay(
+        replay_of=before.id,
+        answer=answer,
+        same=before.message == after.message,
+        differences=_differences(before, after),
+        diff=_diff(before.message, after.message),
+    )
+
+
+def _read_trace(queries: Queries, message_id: UUID) -> Trace:
+    row = queries.find_answer(id=message_id)
+    if row is None:
+        raise NotFound("There is no answer with this id.")
+    if row["trace"] is None:
+        raise NotFound("This answer was stored before bRAG kept what answers are made from.")
+    made = Provenance.model_validate(row.pop("trace"))
+    sources = {source["number"]: Source(**source) for source in row.pop("sources")}
+    places = _read_passages(queries, made)
+    passages = [
+        _traced(sources[used.number], used, places.get(used.number)) for used in made.passages
+    ]
+    citations = [StoredCitation(**citation) for citation in row.pop("citations")]
+    return Trace(**dict(made) | row | {"passages": passages, "citations": citations})
+
+
+def _read_passages(queries: Queries, made: Provenance) -> dict[int, Mapping[str, Any]]:
+    """Return those passages that still read as they did, with the places where they stand now."""
+    hashes = {used.number: used.content_hash for used in made.passages}
+    wanted = [
+        {"number": used.number, "chunk_ids": [str(chunk_id) for chunk_id in used.chunk_ids]}
+        for used in made.passages
+        if used.chunk_ids
+    ]
+    if not wanted:
+        return {}
+    rows = queries.read_passages(passages=json.dumps(wanted))
+    return {row["number"]: row for row in rows if text_hash(row["text"]) == hashes[row["number"]]}
+
+
+def _traced(source: Source, used: UsedPassage, place: Mapping[str, Any] | None) -> TracedPassage:
+    now = {"text": None} if place is None else {key: place[key] for key in ("text", "start", "end")}
+    return TracedPassage(**dict(source) | dict(used) | now)
+
+
+def _prepared(before: Trace, model: str) -> Prepared:
+    if before.settings is None:
+        messages = completion_messages(before.question)
+        return Prepared(before.question_id, model, messages, grounding=None, replay_of=before.id)
+    if before.selected_text_hash is not None:
+        raise PassagesGone("It was answered from a selected text, which is not stored: ask again.")
+    gone = [passage.number for passage in before.passages if passage.text is None]
+    if gone:
+        raise PassagesGone(details={"passages": gone})
+    grounding = Grounding(
+        sources=[_source_text(passage) for passage in before.passages],
+        passages=[
+            UsedPassage(**{name: getattr(passage, name) for name in UsedPassage.model_fields})
+            for passage in before.passages
+        ],
+        settings=before.settings,
+        left_out=before.left_out,
+        relevance=before.relevance,
+        selected_text_hash=None,
+        timings_ms={},
+    )
+    return prepare(before.question_id, model, before.question, grounding, replay_of=before.id)
+
+
+def _source_text(passage: TracedPassage) -> SourceText:
+    return SourceText(**{name: getattr(passage, name) for name in SourceText.model_fields})
+
+
+def _differences(before: Trace, after: Trace) -> list[Difference]:
+    return [
+        Difference(what=what, before=old, after=new)
+        for what in ("model", "prompt_hash", "citations")
+        if (old := getattr(before, what)) != (new := getattr(after, what))
+    ]
+
+
+def _diff(before: str, after: str) -> list[str]:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return [line for line in list(lines)[2:] if not line.startswith("@@")]
