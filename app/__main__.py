@@ -97,8 +97,10 @@ async def _ask(settings: Settings, question: str) -> None:
         answer = await resources.chat.ask(request)
     print(answer.message)
     for source in answer.sources:
-        if f"[{source.number}]" in answer.message:
-            print(f"[{source.number}] {_place(source.path, source.heading_path)}")
+        citations = [one for one in answer.citations if one.marker == source.number]
+        if citations:
+            doubt = "" if all(one.verified for one in citations) else "  (not verified)"
+            print(f"[{source.number}] {_place(source.path, source.heading_path)}{doubt}")
 
 
 @cli.command()
