@@ -1,20 +1,20 @@
-"""Answering by quoting: the sentences of the passages that best answer a query, each cited.
+"""Answering by quoting: what in the passages best answers a query, each sentence cited.
 
-A sentence scores by the share of the query's terms that it has, rare terms weighing more (IDF over
-the sentences at hand); the terms of its headings and of the sentence that leads to it count partly.
-Where an embedder is at hand, the mean of this and the cosine similarity counts.
+A unit (see `units`) scores by the share of the query's terms that it has, rare terms weighing more
+(IDF over the units at hand); the terms of its headings and of the sentence that leads to it count
+partly. Where an embedder is at hand, the mean of this and the cosine similarity counts.
 """
 
 import heapq
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from app.chat.prompts import PromptPassage
-from app.chat.sentences import Kind, Sentence, read_sentences
+from app.chat.quoting import render_quotes
 from app.chat.terms import terms, terms_of_query
+from app.chat.units import Reading, Unit, read_units
 
 __all__ = ["SentenceScorer", "extract_answer"]
 
@@ -22,192 +22,162 @@ __all__ = ["SentenceScorer", "extract_answer"]
 SentenceScorer = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 
 MAX_QUOTES = 4
-# Below these the best sentence is no answer. Over encyclopedia paragraphs they keep 93 of 100
-# answers; of questions whose answer is not in the context they let one in five pass if the context
-# is about the same subject, and one in a hundred if it is not.
+# Below these the best unit is no answer. With the second, of answerable questions about
+# encyclopedia paragraphs and product documentation 2% are refused, of questions about something
+# else all, of questions about the same subject whose answer is missing only 8%: those are for the
+# relevance of the passages to tell.
 MIN_LEXICAL = 0.33
-MIN_FUSED = 0.43
-# A sentence is quoted beside the best one if it scores nearly as much and says something else.
-MIN_SHARE_OF_BEST = 0.6
+MIN_FUSED = 0.40
+# A unit is quoted beside the best one if it scores nearly as much and says something else.
+MIN_SHARE_OF_BEST = 0.7
 SAME_TERMS = 0.9
 
-# A term of the query counts fully where a sentence has it itself, and less where only its nearest
+# A term of the query counts fully where a unit has it itself, and less where only its nearest
 # heading or the sentence leading to it has it, or a heading farther up. Code seldom says what it is
 # for; the words around it do.
 NEAR_WEIGHT = 0.6
 NEAR_CODE_WEIGHT = 0.9
 FAR_WEIGHT = 0.3
 RANK_PENALTY = 0.02
-DANGLING_PENALTY = 0.5  # "For example:", and then no example
+DANGLING_PENALTY = 0.5  # "For example:", and then no example; or a question
+WEAK_PENALTY = 0.75  # "See the guide for details."
 
 CODE_BONUS = 1.2  # for the commands that a how-to question asks for
 
-# What is read at most, so that the event loop is never held for long.
-MAX_CHARACTERS = 50_000
-MAX_SENTENCES = 1_000
 MAX_QUERY_CHARACTERS = 2_000
-MAX_QUOTE_CHARACTERS = 1_000  # a longer sentence or code block is no quotation
 MAX_LIST = 10
-MAX_SCORED = 64  # what an embedder can do in the time of an answer
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A sentence, and the list or the code that is quoted with it."""
-
-    sentence: Sentence
-    led: list[Sentence]
-    number: int  # of its passage
-    place: tuple[int, int]  # its passage's rank and its index there
-    is_wanted_code: bool  # or brings it
-    terms: frozenset[str]
-    near: frozenset[str]
-    far: frozenset[str]
-    score: float = 0.0
+MAX_LIST_CHARACTERS = 800
+# What an embedder can do in the time of an answer. With more, no better units are found: the best
+# are among the best by words.
+MAX_SCORED = 10
 
 
 async def extract_answer(
     query: str, passages: Sequence[PromptPassage], scorer: SentenceScorer | None = None
 ) -> str | None:
-    """Return the best sentences in reading order, `[n]` behind each; None if none fits.
+    """Return the best units, `[n]` behind each sentence; None if none fits.
 
-    The passages come best first.
+    The passages come best first. In the answer, that with the best unit comes first, and each
+    passage's quotes stand in their own order.
     """
     wants_code = bool(_WANTS_CODE.search(query))
-    candidates = _read(passages, wants_code=wants_code)
-    _score_by_terms(query, candidates)
+    units = read_units(passages, wants_code=wants_code)
+    weights = _weights(query, units)
+    _score_by_terms(units, weights)
     if scorer is not None:
-        candidates = heapq.nlargest(MAX_SCORED, candidates, key=lambda c: c.score)
-        cosines = await scorer(query, [c.sentence.text for c in candidates])
-        for candidate, cosine in zip(candidates, cosines, strict=True):
-            candidate.score = (candidate.score + cosine) / 2
-    for candidate in candidates:
-        if candidate.sentence.is_lead and not candidate.led:
-            candidate.score *= DANGLING_PENALTY
-        if candidate.is_wanted_code:
-            candidate.score *= CODE_BONUS
-    return _render(_choose(candidates, MIN_FUSED if scorer else MIN_LEXICAL)) or None
+        units = heapq.nlargest(MAX_SCORED, units, key=lambda unit: unit.score)
+        cosines = await scorer(query, [unit.embedded_text for unit in units])
+        for unit, cosine in zip(units, cosines, strict=True):
+            unit.score = (unit.score + cosine) / 2
+    for unit in units:
+        if unit.is_dangling:
+            unit.score *= DANGLING_PENALTY
+        elif unit.is_weak:
+            unit.score *= WEAK_PENALTY
+        if unit.is_wanted_code:
+            unit.score *= CODE_BONUS
+    chosen = _choose(units, MIN_FUSED if scorer else MIN_LEXICAL)
+    for unit in chosen:
+        _quote(unit, weights, wants_steps=wants_code)
+    readings = dict.fromkeys(unit.reading for unit in chosen)
+    return render_quotes(
+        (reading.passage.number, reading.sentences, reading.chosen) for reading in readings
+    )
 
 
-def _read(passages: Sequence[PromptPassage], *, wants_code: bool) -> list[_Candidate]:
-    candidates = []
-    read, room = 0, MAX_CHARACTERS
-    for rank, passage in enumerate(passages):
-        sentences = read_sentences(passage.text[:room])[: MAX_SENTENCES - read]
-        room -= min(room, len(passage.text))
-        read += len(sentences)
-        led = _led(sentences, wants_code=wants_code)
-        for index, sentence in enumerate(sentences):
-            is_code = sentence.kind is Kind.CODE
-            if len(sentence.text) > MAX_QUOTE_CHARACTERS or (is_code and not wants_code):
-                continue
-            if is_code and sentence.parent is not None:
-                continue  # its lead brings it along
-            lead = "" if sentence.parent is None else sentences[sentence.parent].text
-            headings = sentence.headings or passage.heading_path
-            code = [other.text for other in led[index] if other.kind is Kind.CODE]
-            candidates.append(
-                _Candidate(
-                    sentence=sentence,
-                    led=led[index],
-                    number=passage.number,
-                    place=(rank, index),
-                    is_wanted_code=wants_code and (is_code or bool(code)),
-                    terms=terms(sentence.text),
-                    near=terms(*headings[-1:], sentence.table_header, lead, *code),
-                    far=terms(passage.title, *passage.heading_path, *headings),
-                )
-            )
-    return candidates
+def _weights(query: str, units: Sequence[Unit]) -> dict[str, float]:
+    """Weigh the query's terms by their rarity; all together weigh 1."""
+    counts = Counter(term for unit in units for term in unit.terms)
+    size = len(units)
+    weights = {
+        term: 1 + math.log((size + 1) / (counts[term] + 1))
+        for term in terms_of_query(query[:MAX_QUERY_CHARACTERS])
+    }
+    total = sum(weights.values())
+    return {term: weight / total for term, weight in weights.items()}
 
 
-def _led(sentences: Sequence[Sentence], *, wants_code: bool) -> dict[int, list[Sentence]]:
-    """Return what is quoted with each sentence: the list behind its colon, the code below it."""
-    led: dict[int, list[Sentence]] = defaultdict(list)
-    for sentence in sentences:
-        if sentence.parent is None or len(sentence.text) > MAX_QUOTE_CHARACTERS:
-            continue
-        lead = sentences[sentence.parent]
-        if sentence.kind is not Kind.CODE or wants_code or lead.is_lead:
-            led[sentence.parent].append(sentence)
-            if sentence.kind is Kind.CODE and lead.parent is not None:
-                led[lead.parent].append(sentence)  # the code of a step in a list
-    return led
-
-
-def _score_by_terms(query: str, candidates: Sequence[_Candidate]) -> None:
-    query_terms = terms_of_query(query[:MAX_QUERY_CHARACTERS])
-    counts = Counter(term for candidate in candidates for term in candidate.terms)
-    size = len(candidates)
-    weights = {term: 1 + math.log((size + 1) / (counts[term] + 1)) for term in query_terms}
-    total = sum(weights.values()) or 1.0
-    for candidate in candidates:
-        near_weight = NEAR_CODE_WEIGHT if candidate.is_wanted_code else NEAR_WEIGHT
+def _score_by_terms(units: Sequence[Unit], weights: Mapping[str, float]) -> None:
+    for unit in units:
+        near_weight = NEAR_CODE_WEIGHT if unit.is_wanted_code else NEAR_WEIGHT
         for term, weight in weights.items():
-            if term in candidate.terms:
-                candidate.score += weight / total
-            elif term in candidate.near:
-                candidate.score += near_weight * weight / total
-            elif term in candidate.far:
-                candidate.score += FAR_WEIGHT * weight / total
+            if term in unit.terms:
+                unit.score += weight
+            elif term in unit.near:
+                unit.score += near_weight * weight
+            elif term in unit.far:
+                unit.score += FAR_WEIGHT * weight
 
 
-def _choose(candidates: Sequence[_Candidate], minimum: float) -> list[_Candidate]:
-    if max((candidate.score for candidate in candidates), default=0.0) < minimum:
+def _choose(units: Sequence[Unit], minimum: float) -> list[Unit]:
+    """Return what is quoted, best first."""
+    if max((unit.score for unit in units), default=0.0) < minimum:
         return []
-    for candidate in candidates:
-        candidate.score -= RANK_PENALTY * candidate.place[0]
-    ranked = sorted(candidates, key=lambda c: (-c.score, c.place))
-    chosen: list[_Candidate] = []
-    for candidate in ranked:
-        if candidate.score < MIN_SHARE_OF_BEST * ranked[0].score or len(chosen) == MAX_QUOTES:
+    for unit in units:
+        unit.score -= RANK_PENALTY * unit.reading.rank
+    ranked = sorted(units, key=lambda unit: (-unit.score, unit.place))
+    chosen: list[Unit] = []
+    for unit in ranked:
+        if unit.score < MIN_SHARE_OF_BEST * ranked[0].score or len(chosen) == MAX_QUOTES:
             break
-        if not any(_says_the_same(candidate, other) for other in chosen):
-            chosen.append(candidate)
-    return sorted(chosen, key=lambda c: c.place)
+        if chosen and (unit.is_dangling or unit.is_weak):
+            continue
+        if not any(_says_the_same(unit, other) for other in chosen):
+            chosen.append(unit)
+    return chosen
 
 
-def _says_the_same(one: _Candidate, other: _Candidate) -> bool:
-    if one.led or other.led:
-        texts = {sentence.text for sentence in (one.sentence, *one.led)}
-        return any(sentence.text in texts for sentence in (other.sentence, *other.led))
-    shorter = min(len(one.terms), len(other.terms))
-    return len(one.terms & other.terms) >= SAME_TERMS * shorter
+def _says_the_same(one: Unit, other: Unit) -> bool:
+    """Tell whether quoting both would repeat something, or what one of them brings along."""
+    if one.reading is other.reading and (_leads_to(one, other) or _leads_to(other, one)):
+        return True
+    shorter = min(len(one.all_terms), len(other.all_terms))
+    return len(one.all_terms & other.all_terms) >= SAME_TERMS * shorter
 
 
-def _render(chosen: Sequence[_Candidate]) -> str:
-    answer = ""
-    before: _Candidate | None = None
-    for candidate in chosen:
-        if before is not None:
-            goes_on = (
-                before.place[0] == candidate.place[0]
-                and before.sentence.block == candidate.sentence.block
-                and not before.led
-            )
-            answer += " " if goes_on else "\n\n"
-        answer += _quote(candidate)
-        before = candidate
-    return answer
+def _leads_to(lead: Unit, other: Unit) -> bool:
+    return any(index in lead.members for index in lead.reading.ancestors(other.members[0]))
 
 
-def _quote(candidate: _Candidate) -> str:
-    cite = f"[{candidate.number}]"
-    text, led = candidate.sentence.text, candidate.led[:MAX_LIST]
-    if candidate.sentence.kind is Kind.CODE:
-        return f"{text}\n\n{cite}"
-    if led and led[0].kind is Kind.CODE:
-        return f"{text}\n\n{led[0].text}\n\n{cite}"
-    quote = f"{text} {cite}"
-    for sentence in led:
-        if sentence.kind is Kind.CODE:
-            quote += f"\n\n{sentence.text}\n\n{cite}\n"
-        elif sentence.marker or sentence.kind is Kind.ROW:
-            marker = sentence.marker if sentence.marker[:1].isdigit() else "-"
-            quote += f"\n{marker} {sentence.text} {cite}"
-        else:
-            quote += f" {sentence.text} {cite}"
-    return quote.rstrip()
+def _quote(unit: Unit, weights: Mapping[str, float], *, wants_steps: bool) -> None:
+    """Mark what is quoted: the unit, what leads to it, and what it leads to."""
+    reading, first = unit.reading, unit.members[0]
+    reading.chosen.update(unit.members, reading.ancestors(first))
+    if (referred_to := reading.referred_to(first)) is not None:
+        reading.chosen.add(referred_to)
+    leads = list(unit.members)
+    step = reading.sentences[first]
+    if wants_steps and step.is_step and step.parent is not None:
+        leads.append(step.parent)  # one step without the others is of no use
+    room = MAX_LIST_CHARACTERS
+    for index in leads:
+        for number, entry in enumerate(_entries(reading, index, weights)):
+            room -= sum(len(reading.sentences[child].text) for child in entry)
+            if number and (number >= MAX_LIST or room < 0):
+                break
+            reading.chosen.update(entry)
+
+
+def _entries(reading: Reading, lead: int, weights: Mapping[str, float]) -> list[list[int]]:
+    """Return the items, rows or code that a sentence leads to, each with what it leads to itself.
+
+    Of a list or a table only those that have more of the query than the sentence before it, if
+    there are such; but all of some steps.
+    """
+    sentences = reading.sentences
+    blocks: dict[int, list[int]] = defaultdict(list)
+    for child in reading.led.get(lead, ()):
+        blocks[sentences[child].block] += [child, *reading.descendants(child)]
+    entries = list(blocks.values())
+    if any(sentences[entry[0]].is_step for entry in entries):
+        return entries
+    said = terms(sentences[lead].text)
+    more = [
+        sum(weights.get(term, 0.0) for term in terms(*(sentences[i].text for i in entry)) - said)
+        for entry in entries
+    ]
+    least = MIN_SHARE_OF_BEST * max(more, default=0.0)
+    return [entry for entry, weight in zip(entries, more, strict=True) if weight >= least]
 
 
 _WANTS_CODE = re.compile(

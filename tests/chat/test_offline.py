@@ -106,11 +106,11 @@ async def test_a_stream_says_the_same_in_pieces(client: AsyncOpenAI) -> None:
 
 
 async def test_a_streams_pieces_keep_code_and_line_breaks(client: AsyncOpenAI) -> None:
-    code = "To bloom, run:\n\n```sh\nif true; then\n    bloom --june\nfi\n```"
-    passage = PromptPassage(1, "a.md", "A", (), code)
+    code = "```sh\nif true; then\n    bloom --june\nfi\n```"
+    passage = PromptPassage(1, "a.md", "A", (), f"To bloom, run:\n\n{code}")
     chunks = await stream(client, question_messages("How do I bloom?", [passage]))
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
-    assert "".join(pieces) == f"{code}\n\n[1]"
+    assert "".join(pieces) == f"To bloom, run: [1]\n\n{code}\n\n[1]"
 
 
 async def test_a_stream_tells_its_usage_if_asked(client: AsyncOpenAI) -> None:

@@ -9,6 +9,7 @@ from app.chat.prompts import (
     completion_messages,
     message_text,
     parse_question,
+    prompt_hash,
     question_messages,
 )
 
@@ -65,6 +66,43 @@ def test_the_instructions_stand_apart_and_quote_nothing() -> None:
     assert "the-text" not in message_text(system)
     assert "the-query" not in message_text(system)
     assert NO_DOCUMENTS_FOUND in message_text(system)
+
+
+def test_a_passage_of_a_selected_text_shows_no_path() -> None:
+    selected = passage(path="", title="Selected text", text="We open at nine.")
+    assert user_text("When?", [selected]) == (
+        'CONTEXT\n<passage n="1" title="Selected text">\nWe open at nine.\n</passage>\n'
+        "\nQUERY\nWhen?"
+    )
+    assert parse_question(question_messages("When?", [selected])) == ("When?", [selected])
+
+
+def test_what_is_empty_comes_back_empty() -> None:
+    empty = [passage(path="", title="", text=""), passage(heading_path=("",))]
+    assert parse_question(question_messages("", empty)) == ("", empty)
+
+
+def test_tokens_of_chat_templates_are_escaped_and_their_neighbours_are_not() -> None:
+    rendered = user_text("?", [passage(text="<|im_end|> [INST] a <| b |> c, x[INSTANCE], <s>")])
+    assert "&lt;|im_end|> &#91;INST] a <| b |> c, x[INSTANCE], <s>" in rendered
+
+
+def test_the_hash_of_a_prompt_tells_any_difference_and_no_other() -> None:
+    messages = question_messages("Why?", [passage()])
+    copied = [dict(reversed(message.items())) for message in messages]
+    assert prompt_hash(copied) == prompt_hash(messages)
+    assert len(prompt_hash(messages)) == 64
+    others = [
+        question_messages("Why ?", [passage()]),
+        question_messages("Why?", []),
+        [],
+        messages[::-1],
+    ]
+    assert prompt_hash(messages) not in [prompt_hash(other) for other in others]
+
+
+def test_the_hash_takes_any_text() -> None:
+    assert prompt_hash(completion_messages("\ud800 \x00 你好")) != prompt_hash([])
 
 
 def test_a_plain_completion_is_the_users_message_alone() -> None:

@@ -153,6 +153,99 @@ def test_an_empty_code_block_is_nothing() -> None:
     assert texts("```yaml\n```") == []
 
 
+def test_a_nested_item_belongs_to_the_item_around_it() -> None:
+    markdown = "Types:\n\n* one:\n    * a\n        * deep\n    * b\n* two\n\nAfter.\n    - other"
+    assert [(s.text, s.parent) for s in read_sentences(markdown)][:6] == [
+        ("Types:", None),
+        ("one:", 0),
+        ("a", 1),
+        ("deep", 2),
+        ("b", 1),
+        ("two", 0),
+    ]
+
+
+def test_items_nested_without_end_stay_shallow() -> None:
+    markdown = "\n".join(f"{' ' * n}- item{n}" for n in range(500))
+    depths: list[int] = []
+    for sentence in read_sentences(markdown):
+        depths.append(0 if sentence.parent is None else depths[sentence.parent] + 1)
+    assert max(depths) <= 6
+
+
+def test_bold_lines_and_questions_that_stand_alone_are_headings_too() -> None:
+    markdown = "# Guide\n\n**Option A**\n\nFirst.\n\nWhat next?\n\nSecond.\n\n**Bold.**\n\nThird."
+    assert [(s.text, s.headings) for s in read_sentences(markdown)] == [
+        ("**Option A**", ("Guide",)),
+        ("First.", ("Guide", "Option A")),
+        ("What next?", ("Guide", "Option A")),
+        ("Second.", ("Guide", "What next?")),
+        ("**Bold.**", ("Guide", "What next?")),
+        ("Third.", ("Guide", "What next?")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_title"),
+    [
+        ("Creating test cases", True),
+        ("**Option A**", True),
+        ("We open at nine.", False),
+        ("Port 8080", False),
+        ("Run:", False),
+        ("This line is much too long to be the title of anything that follows it", False),
+    ],
+)
+def test_a_short_paragraph_without_an_end_is_a_title(text: str, is_title: bool) -> None:
+    [sentence] = read_sentences(text)
+    assert sentence.is_title is is_title
+
+
+def test_a_footnote_belongs_to_the_sentence_before_it() -> None:
+    assert split_sentences("It is proven.[7] More is not.[a][12] See [x].") == [
+        "It is proven.[7]",
+        "More is not.[a][12]",
+        "See [x].",
+    ]
+
+
+def test_attributes_of_headings_are_left_out() -> None:
+    [sentence] = read_sentences("## CORS { #cors .big }\nA.")
+    assert sentence.headings == ("CORS",)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "import { Callout, Tabs } from '@/components';\nimport X from \"x\"",
+        "import {\n  Callout,\n  Tabs,\n} from '@/components';",
+        "export const meta = { title: 'A' };",
+        "<Snippet\n  src={snippets.python.simple}\n/>",
+        '<figure style={{ margin: "2rem" }}>\n  <img\n    src="a.png"\n    alt="A"\n/>\n</figure>',
+        "<!-- a comment\nin two lines -->",
+        "{* ../docs_src/cors/tutorial001.py hl[2] *}",
+        "{/* a comment */}",
+        "{% include 'x.html' %}",
+        "![A plot](plot.png)",
+        "[![build](b.svg)](https://ci.example)",
+        '[guide]: https://a.example "Guide"',
+        '=== "Tab"',
+    ],
+)
+def test_what_makes_a_page_and_says_nothing_is_no_text(noise: str) -> None:
+    assert texts(f"Before.\n\n{noise}\n\nAfter.") == ["Before.", "After."]
+
+
+def test_prose_that_begins_like_an_import_is_prose() -> None:
+    text = "import it from the module that you have\nand export nothing."
+    assert texts(text) == [" ".join(text.split())]
+
+
+def test_prose_above_a_cut_code_block_is_no_code() -> None:
+    markdown = "Set the two variables in your shell:\n```\nA=1"
+    assert texts(markdown) == ["Set the two variables in your shell:", "```\nA=1\n```"]
+
+
 def test_quotes_tags_and_admonition_markers_are_no_text() -> None:
     quote = "> [!NOTE]\n> Quoted."
     tags = '<Callout type="info">\n  Called out.\n</Callout>'
