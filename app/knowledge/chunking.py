@@ -3,41 +3,36 @@
 A Markdown document is cut at its headings first, so that every passage knows the headings it stands
 under. Sections too short to say much alone are joined with what follows under the same parent;
 those too long for the embedding model are cut along their structure: blocks, sentences, words.
+A title from outside stands for a heading above all those of the text.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from markdown_it import MarkdownIt
-from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
+from app.knowledge.cutting import TINY_FRACTION, Cutter, Range, stripped
 from app.knowledge.models import embedded_text
+
+if TYPE_CHECKING:
+    from app.knowledge.tokens import TokenCounter
 
 __all__ = ["MAX_CHARACTERS", "Passage", "split", "title_of"]
 
-# all-MiniLM-L6-v2 reads 256 tokens and drops the rest without a word. Heading path included, 900
-# characters hold 91% of the passages of code-heavy documentation (3.4 characters a token) and all
-# of plain prose (4.9) whole, and lose 0 to 3% of the tokens; 1,200 would lose up to 10%. Retrieval
-# (SQuAD articles, Chroma's chunking evaluation, two products' documentation) is flat from 700 to
-# 1,000: shorter passages find no more, longer ones only return more text.
+# So much plain prose (4.9 characters a token) all-MiniLM-L6-v2 reads whole, with its heading path,
+# in 256 tokens. Recall follows the amount of text returned and little else; at 900 characters five
+# passages hold 90% of what answers Chroma's questions, and 5% of their text is that.
 MAX_CHARACTERS: Final = 900
 
 # A heading is repeated before every passage of its section, so one of a megabyte must not be.
 MAX_HEADING_CHARACTERS: Final = 120
 
-# A twelfth of a passage is half a sentence and says too little alone: `<Steps>`, a fence's opening.
-_TINY_FRACTION: Final = 12
-# Passages cut at once, because the splitter's time grows with the square of a long line's length.
-_WINDOW: Final = 10
-
 _FOLDER_PAGES: Final = frozenset({"index", "readme"})
-
-_Splitter = MarkdownSplitter | TextSplitter
-_Range = tuple[int, int]  # start and end in the document
 
 _LINE_END = re.compile(r"\r\n?|\n")
 # Only what looks like YAML throughout: a document may also begin with a thematic break.
@@ -53,9 +48,12 @@ _FRONT_MATTER = re.compile(
 )
 _FRONT_MATTER_TITLE = re.compile(r"^title[ \t]*:(.*)$", re.MULTILINE)
 _HEADING_ATTRIBUTES = re.compile(r"\{\s*[#.:][^{}]*\}\s*$")
+# Between a page's own title and the site's: `Install | bRAG`.
+_TITLE_PARTS = re.compile(r"\s+[-\u2013\u2014|\u00b7\u2022:\u00bb]+\s+")
 
 # Inline markup is parsed for headings alone: it is most of the work.
-_BLOCKS = MarkdownIt("commonmark").disable("inline")
+_BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
+_KEPT_WHOLE: Final = frozenset({"fence", "table_open"})
 _INLINE = MarkdownIt("commonmark")
 
 
@@ -83,6 +81,16 @@ class _Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class _Outline:
+    """Where a document begins after its front matter, which may name it, and what it is made of."""
+
+    begin: int
+    title: str
+    headings: Sequence[_Heading]
+    blocks: Sequence[Range]
+
+
+@dataclass(frozen=True, slots=True)
 class _Section:
     """A range of the document under one heading path; before and after its body stand headings."""
 
@@ -97,36 +105,48 @@ def title_of(text: str, path: str, *, markdown: bool = True) -> str:
     """Name a document: its front matter's title, else its first heading, else its file name."""
     file = PurePosixPath(path)
     if markdown:
-        begin, title = _front_matter(text)
-        if title:
-            return title
-        for heading in _headings(text, begin):
-            if heading.text:
-                return heading.text
+        outline = _outline(text)
+        for name in (outline.title, *(heading.text for heading in outline.headings)):
+            if name:
+                return name
     stem = file.parent.name if file.stem.lower() in _FOLDER_PAGES else ""
     words = re.sub(r"[-_\s]+", " ", stem or file.stem).strip()
     return words[:1].upper() + words[1:] or path
 
 
-def split(text: str, *, max_characters: int, markdown: bool = True) -> list[Passage]:
+def split(
+    text: str,
+    *,
+    max_characters: int,
+    tokens: "TokenCounter | None" = None,
+    markdown: bool = True,
+    title: str | None = None,
+) -> list[Passage]:
     """Cut a document into passages: in order, not overlapping, none of them blank.
 
     Everything but white space is in exactly one passage, save YAML front matter, which says nothing
-    about the subject. The embedded text of a passage is at most `max_characters`
-    long, unless its heading path alone takes more than half of them.
+    about the subject. The embedded text of a passage is at most `max_characters` long, unless its
+    heading path alone takes more than half of them; and at most what the model of `tokens` reads.
+    `title` is what the document is called from outside: the first of every heading path, unless
+    the heading of this name is there already.
     """
+    title = _shortened(title or "")
     if markdown:
-        tiny = max_characters // _TINY_FRACTION
-        sections = _joined(_filled(text, _sections(text), tiny), tiny, max_characters)
-        splitter: type[_Splitter] = MarkdownSplitter
+        tiny = max_characters // TINY_FRACTION
+        outline = _outline(text)
+        sections = _joined(
+            _filled(text, _sections(text, outline, title), tiny), tiny, max_characters
+        )
+        cutter = Cutter(text, outline.blocks, markdown=True)
     else:
-        sections = [_Section(0, 0, len(text), len(text), ())]
-        splitter = TextSplitter
-    return [
+        sections = [_Section(0, 0, len(text), len(text), (title,) if title else ())]
+        cutter = Cutter(text, (), markdown=False)
+    passages = [
         Passage(start, end, text[start:end], section.path)
         for section in sections
-        for start, end in _ranges(text, section, max_characters, splitter)
+        for start, end in _ranges(text, section, max_characters, cutter)
     ]
+    return passages if tokens is None else list(_readable(text, passages, cutter, tokens))
 
 
 def _front_matter(text: str) -> tuple[int, str]:
@@ -149,14 +169,22 @@ def _scalar(value: str) -> str:
     return _shortened(value)
 
 
-def _headings(text: str, begin: int) -> Iterator[_Heading]:
+def _outline(text: str) -> _Outline:
     """The headings that stand on their own, not in a fence, list, quotation or HTML block."""
+    begin, title = _front_matter(text)
     tokens = _BLOCKS.parse(text[begin:])
     lines = [begin, *(match.end() for match in _LINE_END.finditer(text, begin)), len(text)]
-    for opening, inline in pairwise(tokens):
-        if opening.type == "heading_open" and opening.level == 0 and opening.map:
-            start, end = (lines[line] for line in opening.map)
-            yield _Heading(start, end, int(opening.tag[1:]), _plain(inline.content))
+    headings: list[_Heading] = []
+    blocks: list[Range] = []
+    for opening, inline in pairwise([*tokens, *tokens[-1:]]):
+        if opening.map is None:
+            continue
+        start, end = (lines[line] for line in opening.map)
+        if opening.type == "heading_open" and opening.level == 0:
+            headings.append(_Heading(start, end, int(opening.tag[1:]), _plain(inline.content)))
+        elif opening.type in _KEPT_WHOLE:
+            blocks.append(stripped(text, start, end))
+    return _Outline(begin, title, headings, blocks)
 
 
 def _plain(markup: str) -> str:
@@ -177,18 +205,25 @@ def _shortened(heading: str) -> str:
     return heading[: MAX_HEADING_CHARACTERS - 1].rstrip() + "…"
 
 
-def _sections(text: str) -> Iterator[_Section]:
+def _sections(text: str, outline: _Outline, title: str) -> Iterator[_Section]:
     """The document cut before every heading; front matter is left out."""
-    begin, title = _front_matter(text)
-    headings = list(_headings(text, begin))
+    headings = outline.headings
     ends = [*(heading.start for heading in headings[1:]), len(text)]
     # Sites show the front matter's title as the page's heading, where it has no other.
-    above = [_Heading(0, 0, 1, title)] if title else []
+    named = outline.title and not title
+    above = [_Heading(0, 0, 1, outline.title)] if named else []
     first = headings[0].start if headings else len(text)
-    yield _Section(begin, begin, first, first, _path(above))
+    begin = outline.begin
+    yield _Section(begin, begin, first, first, _titled(title, _path(above)))
     for heading, end in zip(headings, ends, strict=False):
         above = [outer for outer in above if outer.level < heading.level] + [heading]
-        yield _Section(heading.start, heading.end, end, end, _path(above))
+        yield _Section(heading.start, heading.end, end, end, _titled(title, _path(above)))
+
+
+def _titled(title: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """A heading path below the document's title, which is often its outermost heading already."""
+    names = {name.casefold() for name in (title, *_TITLE_PARTS.split(title))}
+    return path if not title or (path and path[0].casefold() in names) else (title, *path)
 
 
 def _path(headings: Iterable[_Heading]) -> tuple[str, ...]:
@@ -253,63 +288,46 @@ def _room(path: tuple[str, ...], max_characters: int) -> int:
     return max(max_characters - len(embedded_text(path, "")), max_characters // 2, 1)
 
 
-def _ranges(
-    text: str, section: _Section, max_characters: int, splitter: type[_Splitter]
-) -> list[_Range]:
+def _ranges(text: str, section: _Section, max_characters: int, cutter: Cutter) -> list[Range]:
     """Cut a section to size."""
-    start, end = _stripped(text, section.start, section.end)
+    start, end = stripped(text, section.start, section.end)
     room = _room(section.path, max_characters)
     if end - start <= room:
         return [(start, end)] if start < end else []
     # Left to itself, the splitter makes a passage of a heading that precedes a long paragraph.
-    body_start, body_end = _stripped(text, section.body_start, section.body_end)
+    body_start, body_end = stripped(text, section.body_start, section.body_end)
     outside_body = end - start - (body_end - body_start)
     if outside_body >= room // 2:
-        return _cut(text, start, end, room, splitter)
-    ranges = _cut(text, body_start, body_end, room - outside_body, splitter)
+        return cutter.cut(start, end, room)
+    ranges = cutter.cut(body_start, body_end, room - outside_body)
     ranges[0] = (start, ranges[0][1])
     ranges[-1] = (ranges[-1][0], end)
     return ranges
 
 
-def _cut(text: str, start: int, end: int, room: int, splitter: type[_Splitter]) -> list[_Range]:
-    """Split at the best boundaries into ranges of at most `room` characters."""
-    # The splitter cuts a fence's first line from the long code below it: keep room to join them.
-    tiny = room // _TINY_FRACTION
-    ranges: list[_Range] = []
-    for piece in _windowed(text, start, end, room - tiny, splitter):
-        if ranges and _length(ranges[-1]) < tiny and piece[1] - ranges[-1][0] <= room:
-            ranges[-1] = (ranges[-1][0], piece[1])
-        else:
-            ranges.append(piece)
-    if len(ranges) > 1 and _length(ranges[-1]) < tiny and ranges[-1][1] - ranges[-2][0] <= room:
-        _, last_end = ranges.pop()
-        ranges[-1] = (ranges[-1][0], last_end)
-    return ranges
+def _readable(
+    text: str, passages: Sequence[Passage], cutter: Cutter, tokens: "TokenCounter"
+) -> Iterator[Passage]:
+    """Cut further what the model would not read to its end: code, say, or Chinese."""
+    limit = tokens.max_tokens
+    half_path = functools.cache(functools.partial(_half_path, tokens=tokens))
+    counts = tokens.count([passage.embedded_text for passage in passages])
+    for passage, number in zip(passages, counts, strict=True):
+        if number <= limit:
+            yield passage
+            continue
+        path = half_path(passage.heading_path)
+
+        def measure(ranges: Sequence[Range], path: tuple[str, ...] = path) -> Sequence[int]:
+            return tokens.count([embedded_text(path, text[start:end]) for start, end in ranges])
+
+        for start, end in cutter.cut_to_tokens(passage.start, passage.end, limit, measure):
+            yield Passage(start, end, text[start:end], path)
 
 
-def _windowed(
-    text: str, start: int, end: int, capacity: int, splitter: type[_Splitter]
-) -> Iterator[_Range]:
-    chunk_indices = splitter(capacity).chunk_indices
-    while start < end:
-        stop = min(start + _WINDOW * capacity, end)
-        found = [
-            (start + offset, start + offset + len(piece))
-            for offset, piece in chunk_indices(text[start:stop])
-            if piece and not piece.isspace()
-        ]
-        if stop < end and len(found) > 1:
-            # The window's end may have cut the last piece short: it begins the next window.
-            stop, _ = found.pop()
-        yield from found
-        start = stop
-
-
-def _length(piece: _Range) -> int:
-    return piece[1] - piece[0]
-
-
-def _stripped(text: str, start: int, end: int) -> _Range:
-    piece = text[start:end]
-    return end - len(piece.lstrip()), start + len(piece.rstrip())
+def _half_path(path: tuple[str, ...], *, tokens: "TokenCounter") -> tuple[str, ...]:
+    """The innermost headings, in so few tokens that half of what the model reads is left."""
+    while path and tokens.count([embedded_text(path, "")])[0] > tokens.max_tokens // 2:
+        shorter = path[0][: len(path[0]) // 2 - 1].rstrip()
+        path = path[1:] or ((f"{shorter}…",) if shorter else ())
+    return path

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid5
 
 from app.core.database import Queries
-from app.knowledge.chunking import MAX_CHARACTERS, split, title_of
+from app.knowledge.chunking import MAX_CHARACTERS, Passage, split, title_of
 from app.knowledge.index_model import register_model, require_current_model
 
 if TYPE_CHECKING:
     from app.knowledge.embedding import Vector
+    from app.knowledge.tokens import TokenCounter
 
 __all__ = [
     "BATCH_SIZE",
@@ -36,7 +37,7 @@ __all__ = [
 
 # How a file becomes text and chunks. Change the first part whenever reading or chunking changes,
 # so that stored documents are cut again.
-RECIPE = f"2:{MAX_CHARACTERS}"
+RECIPE = f"3:{MAX_CHARACTERS}"
 # So many texts are a call of the model, so many rows a statement: a bar moves every few seconds,
 # and a big document needs no big statement.
 BATCH_SIZE = 256
@@ -73,6 +74,7 @@ def build_document(
     *,
     content_hash: bytes,
     markdown: bool,
+    tokens: "TokenCounter",
     title: str | None = None,
     version: str = "",
     url: str | None = None,
@@ -80,8 +82,15 @@ def build_document(
     metadata: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
 ) -> Document:
-    """Cut a text into chunks; `content_hash` is the SHA-256 of the bytes that it was read from."""
+    """Cut a text into chunks that the model of `tokens` reads to their end.
+
+    `content_hash` is the SHA-256 of the bytes that the text was read from; `title` what it is
+    called elsewhere than in the text.
+    """
     document_id = uuid5(source_id, path)
+    passages = split(
+        text, max_characters=MAX_CHARACTERS, tokens=tokens, markdown=markdown, title=title
+    )
     row = {
         "id": str(document_id),
         "path": path,
@@ -95,7 +104,7 @@ def build_document(
         "metadata": metadata or {},
         "state": state or {},
     }
-    return Document(document_id, row, list(_chunks(document_id, text, markdown=markdown)))
+    return Document(document_id, row, list(_chunks(document_id, passages)))
 
 
 def texts_of(documents: Iterable[Document]) -> dict[str, str]:
@@ -178,8 +187,7 @@ def vector_rows(vectors: Iterable[tuple[str, bytes]]) -> str:
     )
 
 
-def _chunks(document_id: UUID, text: str, *, markdown: bool) -> Iterator[Chunk]:
-    passages = split(text, max_characters=MAX_CHARACTERS, markdown=markdown)
+def _chunks(document_id: UUID, passages: Iterable[Passage]) -> Iterator[Chunk]:
     seen: Counter[str] = Counter()
     for ordinal, passage in enumerate(passages):
         embedded = passage.embedded_text

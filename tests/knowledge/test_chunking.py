@@ -12,15 +12,36 @@ from app.knowledge.chunking import (
     split,
     title_of,
 )
+from app.knowledge.model_files import DEFAULT_MODEL, require_model
+from app.knowledge.tokens import TokenCounter
+from tests.conftest import MODELS_DIR
 
 SENTENCE = "The follower applies the changes to the index in order and remembers its position. "
 PARAGRAPH = SENTENCE * 4
 CODE = "".join(f"value_{number} = compute({number})\n" for number in range(200))
 
 
-def cut(text: str, max_characters: int = MAX_CHARACTERS, *, markdown: bool = True) -> list[Passage]:
+@pytest.fixture(scope="module")
+def tokens() -> TokenCounter:
+    """The default model's tokenizer."""
+    return TokenCounter.load(DEFAULT_MODEL, require_model(DEFAULT_MODEL, MODELS_DIR))
+
+
+def cut(
+    text: str,
+    max_characters: int = MAX_CHARACTERS,
+    *,
+    markdown: bool = True,
+    tokens: TokenCounter | None = None,
+    title: str | None = None,
+) -> list[Passage]:
     """Split, and check what must hold for every document."""
-    passages = split(text, max_characters=max_characters, markdown=markdown)
+    passages = split(
+        text, max_characters=max_characters, markdown=markdown, tokens=tokens, title=title
+    )
+    if tokens:
+        counts = tokens.count([passage.embedded_text for passage in passages])
+        assert max(counts, default=0) <= tokens.max_tokens
     position = 0
     for passage in passages:
         assert passage.start >= position
@@ -289,6 +310,182 @@ def test_a_table_that_fits_is_kept_whole() -> None:
     assert any(table.strip() in passage.text for passage in passages)
 
 
+# Code and tables
+
+
+def fence(lines: int) -> str:
+    return "```python\n" + CODE[: 25 * lines].rpartition("\n")[0] + "\n```"
+
+
+def table(rows: int) -> str:
+    return "| setting | default |\n| --- | --- |\n" + "\n".join(
+        f"| `SETTING_{number:03}` | {number:03} |" for number in range(rows)
+    )
+
+
+@pytest.mark.parametrize("before", [30, 100, 300, 800, 2000])
+@pytest.mark.parametrize(
+    "block", [fence(12), fence(31), fence(34), table(10), table(28), table(31)]
+)
+def test_code_and_tables_that_fit_are_kept_whole(block: str, before: int) -> None:
+    assert len(block) < MAX_CHARACTERS - 50
+    text = f"# Guide\n\n{(SENTENCE * 30)[:before]}\n\n{block}\n\n{PARAGRAPH}"
+
+    passages = cut(text)
+
+    assert any(block in passage.text for passage in passages)
+
+
+def test_code_in_a_list_is_kept_whole() -> None:
+    code = "\n".join(f"    {line}" for line in fence(28).splitlines())
+    text = f"# Guide\n\n1.  {PARAGRAPH}\n\n{code}\n\n2.  {PARAGRAPH}"
+
+    assert any(code.strip() in passage.text for passage in cut(text))
+
+
+def test_code_is_kept_whole_where_only_its_surroundings_have_too_many_tokens(
+    tokens: TokenCounter,
+) -> None:
+    block = f"```\n{SENTENCE * 6}\n```"
+    text = f"# 案内\n\n{'漢字仮名交じり文です。' * 20}\n\n{block}\n\n{'漢字です。' * 10}"
+
+    passages = cut(text, tokens=tokens)
+
+    assert any(block in passage.text for passage in passages)
+    assert left_out(text, passages) == ""
+
+
+@pytest.mark.parametrize("max_characters", [300, MAX_CHARACTERS])
+def test_code_of_many_pages_is_cut_at_line_ends(max_characters: int, tokens: TokenCounter) -> None:
+    code = "".join(
+        f"# Step {number}. Then - see below - go on\n- value_{number} = (compute({number}), 1)\n"
+        for number in range(600)
+    )
+    text = f"# Guide\n\n```text\n{code}```\n"
+
+    passages = cut(text, max_characters, tokens=tokens)
+
+    assert left_out(text, passages) == ""
+    assert all(text[passage.start - 1] == "\n" for passage in passages[1:])
+    assert all(text[passage.end] == "\n" for passage in passages[:-1])
+
+
+def test_a_table_of_many_pages_is_cut_between_rows(tokens: TokenCounter) -> None:
+    text = f"# Settings\n\n{table(900)}\n"
+
+    passages = cut(text, tokens=tokens)
+
+    assert len(passages) > 20
+    assert all(passage.text.startswith("| `SETTING_") for passage in passages[1:])
+    assert all(passage.text.endswith(" |") for passage in passages)
+
+
+# What the model reads
+
+
+def test_prose_of_full_length_has_no_more_tokens_than_the_model_reads(tokens: TokenCounter) -> None:
+    text = f"# Guide\n\n{SENTENCE * 100}"
+
+    assert cut(text, tokens=tokens) == cut(text)
+
+
+@pytest.mark.parametrize("markdown", [True, False])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "漢字仮名交じり文です。",
+        "한국어 문장입니다. ",
+        "ALL CAPITALS SHOUTED, WITH XYLOPHONES. ",
+        "dGhpcyBp+cyBi/YXNl= ",
+        "0123456789abcdef",
+        "e\u0301\u0323\u0308😀👨‍👩‍👧‍👦",
+        "x=[{(<%$#@!>)}];",
+    ],
+    ids=["Chinese", "Korean", "capitals", "base64", "hex", "marks", "signs"],
+)
+def test_no_passage_is_longer_than_the_model_reads(
+    words: str, markdown: bool, tokens: TokenCounter
+) -> None:
+    text = words * (30_000 // len(words))
+
+    passages = cut(text, markdown=markdown, tokens=tokens)
+
+    assert left_out(text, passages) == ""
+    [total] = tokens.count([text])
+    needed = max(total / tokens.max_tokens, len(text) / MAX_CHARACTERS)
+    assert len(passages) < 1.7 * needed + 1
+
+
+def test_a_heading_path_of_too_many_tokens_keeps_its_innermost_headings(
+    tokens: TokenCounter,
+) -> None:
+    headings = "".join(f"{'#' * level} {'見出し' * 20}{level}\n\n" for level in range(1, 7))
+    text = headings + "漢字です。" * 300
+
+    passages = cut(text, tokens=tokens)
+
+    assert left_out(text, passages) == ""
+    assert {path[-1] for path in paths(passages)} == {"見出し" * 20 + "6"}
+
+
+def test_a_single_heading_of_too_many_tokens_is_shortened(tokens: TokenCounter) -> None:
+    text = f"# {'한국어 ' * 30}\n\n{'漢字です。' * 300}"
+
+    passages = cut(text, tokens=tokens)
+
+    assert {heading[-1] for (heading,) in paths(passages)} == {"…"}
+    assert min(len(heading) for (heading,) in paths(passages)) > 20
+
+
+def test_a_document_of_a_megabyte_on_one_line_is_cut_to_tokens(tokens: TokenCounter) -> None:
+    text = "漢" * 300_000
+
+    passages = cut(text, tokens=tokens)
+
+    assert left_out(text, passages) == ""
+    assert len(passages) < 1.7 * len(text) / tokens.max_tokens
+
+
+# Titles from outside
+
+
+def test_a_title_from_outside_stands_above_all_headings() -> None:
+    text = f"{PARAGRAPH}\n\n# Install\n\n{PARAGRAPH}\n\n## Docker\n\n{PARAGRAPH}"
+
+    assert paths(cut(text, title="Handbook")) == [
+        ("Handbook",),
+        ("Handbook", "Install"),
+        ("Handbook", "Install", "Docker"),
+    ]
+
+
+@pytest.mark.parametrize("title", ["Install", " install ", "Install | bRAG", "bRAG – Install"])
+def test_a_title_that_the_text_has_as_its_heading_is_not_repeated(title: str) -> None:
+    text = f"# Install\n\n{PARAGRAPH}\n\n## Docker\n\n{PARAGRAPH}"
+
+    assert paths(cut(text, title=title)) == [("Install",), ("Install", "Docker")]
+
+
+def test_a_title_from_outside_takes_the_place_of_the_front_matter_title() -> None:
+    text = f"---\ntitle: Set up\n---\n{PARAGRAPH}\n"
+
+    assert paths(cut(text, title="Handbook")) == [("Handbook",)]
+
+
+def test_a_plain_text_has_its_title_as_heading() -> None:
+    assert set(paths(cut(PARAGRAPH * 9, title="Notes", markdown=False))) == {("Notes",)}
+
+
+@pytest.mark.parametrize("title", [None, "", " \n"])
+def test_a_blank_title_is_none(title: str | None) -> None:
+    assert paths(cut(PARAGRAPH, title=title)) == [()]
+
+
+def test_a_title_as_long_as_a_book_is_shortened() -> None:
+    [[title]] = paths(cut(PARAGRAPH, title=SENTENCE * 100))
+    assert len(title) <= MAX_HEADING_CHARACTERS
+
+
 # Front matter and MDX
 
 
@@ -458,7 +655,9 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_every_character_of_a_generated_document_is_in_exactly_one_passage(seed: int) -> None:
+def test_every_character_of_a_generated_document_is_in_exactly_one_passage(
+    seed: int, tokens: TokenCounter
+) -> None:
     chance = random.Random(seed)
     newline = chance.choice(["\n", "\n", "\r\n"])
     blocks = chance.choices(BLOCKS, k=chance.randint(1, 40))
@@ -467,7 +666,11 @@ def test_every_character_of_a_generated_document_is_in_exactly_one_passage(seed:
     front_matter = chance.choice(["", "", '---\ntitle: "Page"\n---\n'])
     text = (front_matter + body).replace("\n", newline)
 
-    passages = cut(text, chance.choice([100, 400, MAX_CHARACTERS]))
+    passages = cut(
+        text,
+        chance.choice([100, 400, MAX_CHARACTERS, 4 * MAX_CHARACTERS]),
+        tokens=chance.choice([None, tokens]),
+    )
 
     assert left_out(text, passages) == front_matter.replace("\n", newline).strip()
 
@@ -484,7 +687,7 @@ def test_a_heading_begins_a_passage_or_follows_only_headings_or_tiny_sections() 
         assert headings in ([], [passage.heading_path[-1]])
 
 
-# Titles
+# What a document is called
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from settings import Settings
 
 if TYPE_CHECKING:
     from app.knowledge.embedding import Embedder
+    from app.knowledge.tokens import TokenCounter
 
 __all__ = ["Steps", "open_steps"]
 
@@ -119,11 +120,13 @@ class Steps:
         except SourceUnusable as error:
             self._database.run_sync(_skip, ingestion_id, path, work, str(error))
             return
-        document = _build(path, work, work.content, parsed)
         is_stored = False
         while not is_stored:
             with suppress(ModelReplaced):
-                self._store(ingestion_id, path, work, document, parsed.note)
+                model = self._database.run_sync(find_model_name) or self._first_model
+                tokens = self._load_embedder(model).tokens
+                document = _build(path, work, work.content, parsed, tokens)
+                self._store(ingestion_id, path, model, work, document, parsed.note)
                 is_stored = True
 
     def note_failure(
@@ -149,10 +152,15 @@ class Steps:
         self._database.run_sync(prune_embeddings)
 
     def _store(
-        self, ingestion_id: str, path: str, work: Work, document: Document, note: str | None
+        self,
+        ingestion_id: str,
+        path: str,
+        model: str,
+        work: Work,
+        document: Document,
+        note: str | None,
     ) -> None:
-        """Embed a document with the knowledge base's model and store it."""
-        model = self._database.run_sync(find_model_name) or self._first_model
+        """Embed a document and store it."""
         texts = texts_of([document])
         embedded = self._database.run_sync(find_embedded, model, texts)
         vectors = self._embed(model, texts, texts.keys() - embedded)
@@ -174,13 +182,16 @@ class Steps:
         self._database.run_sync(_finish, ingestion_id, path, state, error)
 
 
-def _build(path: str, work: Work, content: bytes, parsed: Parsed) -> Document:
+def _build(
+    path: str, work: Work, content: bytes, parsed: Parsed, tokens: "TokenCounter"
+) -> Document:
     return build_document(
         work.source_id,
         path,
         parsed.text,
         content_hash=hashlib.sha256(content).digest(),
         markdown=parsed.markdown,
+        tokens=tokens,
         title=work.title or parsed.title,
         version=work.version,
         url=work.url,
