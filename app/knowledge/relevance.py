@@ -25,11 +25,11 @@ from app.knowledge.vector_index import Legs
 __all__ = ["FLOOR", "PASSAGES_READ", "Signals", "measure", "relevance"]
 
 # Below it nothing was found. Of questions that the documents answer, 5% fall below.
-FLOOR: Final = 0.23
+FLOOR: Final = 0.22
 
-COVERAGE_WEIGHT: Final = 5.0
-STANDOUT_WEIGHT: Final = 11.5
-INTERCEPT: Final = -6.25
+COVERAGE_WEIGHT: Final = 4.75
+STANDOUT_WEIGHT: Final = 13.5
+INTERCEPT: Final = -7.1
 
 # The weights of the query's terms are told from so many of the best passages.
 PASSAGES_READ: Final = 8
@@ -37,9 +37,9 @@ PASSAGES_READ: Final = 8
 BACKGROUND_RANK: Final = 50
 # The background of fewer passages than that: usual for MiniLM; for models whose cosines are all
 # higher, it makes the floor lenient rather than strict.
-FEW_BACKGROUND: Final = 0.25
-# Stands in where only BM25 was asked: the floor is then a coverage of 0.36.
-NO_STANDOUT: Final = 0.28
+FEW_BACKGROUND: Final = 0.2
+# Stands in where only BM25 was asked: the floor is then a coverage of 0.38.
+NO_STANDOUT: Final = 0.3
 # The IDF of a term that none of a few thousand passages has, assumed where nothing else is known,
 # and how firmly; no term weighs less than the last.
 RARE: Final = 8.0
@@ -103,7 +103,7 @@ def _standout(cosines: Sequence[float]) -> float:
     distinct = sorted({round(cosine, 6) for cosine in cosines}, reverse=True)
     known = len(distinct) >= BACKGROUND_RANK
     background = distinct[BACKGROUND_RANK - 1] if known else FEW_BACKGROUND
-    return (distinct[0] - background) / max(1 - background, 1e-6)
+    return (distinct[0] - background) / (1 - background)
 
 
 def _asking(query: str) -> list[str]:
