@@ -187,7 +187,7 @@ def _citation(source: SourceText, cited: Cited, place: Mapping[str, Any] | None)
     return Citation(
         marker=cited.marker,
         document_id=source.document_id,
-        chunk_id=source.chunk_id,
+        chunk_id=place["chunk_id"] if place else source.chunk_id,
         source=source.source,
         path=source.path,
         title=source.title,

@@ -12,7 +12,8 @@ from app.chat.models import QuestionRequest, SourceText
 from app.chat.provenance import UsedPassage, UsedSettings, text_hash
 from app.knowledge.chunking import MAX_CHARACTERS, Passage, split
 from app.knowledge.embedding import Embedder
-from app.knowledge.retrieval import RetrievedPassage, Retriever, SearchMode
+from app.knowledge.passages import RetrievedPassage
+from app.knowledge.retrieval import Retriever, SearchMode
 from app.knowledge.vector_index import EVERYTHING
 
 __all__ = ["Grounder", "Grounding"]

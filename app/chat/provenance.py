@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from app.chat.constants import MessageStatus
 from app.chat.models import Source, SourceText, StoredCitation
-from app.knowledge.retrieval import RetrievedPassage, SearchMode
+from app.knowledge.passages import RetrievedPassage
+from app.knowledge.retrieval import SearchMode
 from app.knowledge.search.models import LegScore, SearchFilters
 
 __all__ = ["Provenance", "Trace", "TracedPassage", "UsedPassage", "UsedSettings", "text_hash"]

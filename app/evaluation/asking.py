@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from app.evaluation.knowledge_base import Progress
-from app.knowledge.retrieval import RetrievedPassage, Retriever, SearchMode
+from app.knowledge.passages import RetrievedPassage
+from app.knowledge.retrieval import Retriever, SearchMode
 
 __all__ = [
     "FIRST_DEPTH",

@@ -5,24 +5,27 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.core.database import Database, Queries
+from app.core.database import Database
 from app.knowledge.embedding import Embedder
 from app.knowledge.models import embedded_text
-from app.knowledge.ranking import Ranked, diversify, fuse
+from app.knowledge.passages import (
+    Candidate,
+    RetrievedPassage,
+    load_candidates,
+    merged_passages,
+)
+from app.knowledge.ranking import diversify, fuse
 from app.knowledge.relevance import FLOOR, PASSAGES_READ, Signals, measure, relevance
 from app.knowledge.reranking import Reranker
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import EVERYTHING, IndexFilter, Legs, VectorIndex
 
-__all__ = ["Found", "RetrievedPassage", "Retriever", "SearchMode"]
+__all__ = ["Found", "Retriever", "SearchMode"]
 
 # Passages are chosen from so many candidates.
 CANDIDATES: Final = 50
@@ -39,35 +42,6 @@ class SearchMode(StrEnum):
     HYBRID = "hybrid"
     DENSE = "dense"
     BM25 = "bm25"
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievedPassage:
-    """A piece of a document, with why it was found; `document[start:end] == text`."""
-
-    chunk_id: UUID
-    content_hash: bytes
-    document_id: UUID
-    source_id: UUID
-    source: str
-    path: str
-    title: str
-    url: str | None
-    updated_at: datetime
-    heading_path: tuple[str, ...]
-    start: int
-    end: int
-    text: str
-    ranked: Ranked
-
-    @property
-    def chunk_ids(self) -> tuple[UUID, ...]:
-        return (self.chunk_id,)
-
-    @property
-    def score(self) -> float:
-        """The fused score: a higher one is better, those of two queries don't compare."""
-        return self.ranked.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +132,11 @@ class Retriever:
             if not model.searches:
                 model.unused.set()
         ranked = fuse(legs)[: max(CANDIDATES, 2 * limit)]
-        candidates: list[_Candidate] = []
+        candidates: list[Candidate] = []
         if ranked:
             with _timed(timings, "passages"):
                 candidates = await self._database.run_statement(
-                    _load_candidates, ranked, model.embedder.model_name
+                    load_candidates, ranked, model.embedder.model_name
                 )
         with _timed(timings, "relevance"):
             signals = self._measure(query, legs, candidates)
@@ -170,15 +144,17 @@ class Retriever:
             with _timed(timings, "rerank"):
                 candidates = await _rerank(self._reranker, query, candidates)
         with _timed(timings, "choose"):
-            passages = self._choose(candidates, limit)
+            # Some will be read as one passage: the next ones fill what that leaves free.
+            chosen = self._choose(candidates, 2 * limit)
+            passages = await merged_passages(self._database, chosen, limit)
         return Found(passages, signals, model.embedder.model_name, timings)
 
-    def _measure(self, query: str, legs: Legs, candidates: Sequence["_Candidate"]) -> Signals:
+    def _measure(self, query: str, legs: Legs, candidates: Sequence[Candidate]) -> Signals:
         read = [candidate.passage for candidate in candidates[:PASSAGES_READ]]
         texts = [embedded_text(passage.heading_path, passage.text) for passage in read]
         return measure(query, legs, [passage.ranked for passage in read], texts, self._sparse)
 
-    def _choose(self, candidates: Sequence["_Candidate"], limit: int) -> list[RetrievedPassage]:
+    def _choose(self, candidates: Sequence[Candidate], limit: int) -> list[RetrievedPassage]:
         if not (self._diverse and candidates):
             return [candidate.passage for candidate in candidates[:limit]]
         chosen = diversify(
@@ -190,15 +166,9 @@ class Retriever:
         return [candidates[index].passage for index in chosen]
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    passage: RetrievedPassage
-    vector: NDArray[np.float32]
-
-
 async def _rerank(
-    reranker: Reranker, query: str, candidates: Sequence[_Candidate]
-) -> list[_Candidate]:
+    reranker: Reranker, query: str, candidates: Sequence[Candidate]
+) -> list[Candidate]:
     """Order the best candidates by a cross-encoder; the others don't come back."""
     candidates = candidates[:RERANKED]
     texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in candidates]
@@ -208,34 +178,6 @@ async def _rerank(
         for c, score in zip(candidates, scores, strict=True)
     ]
     return sorted(rescored, key=lambda c: -c.passage.score)
-
-
-def _load_candidates(queries: Queries, ranked: Sequence[Ranked], model: str) -> list[_Candidate]:
-    ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
-    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
-    return [
-        _Candidate(
-            RetrievedPassage(
-                chunk_id=candidate.chunk_id,
-                content_hash=bytes(row["content_hash"]),
-                document_id=row["document_id"],
-                source_id=row["source_id"],
-                source=row["source"],
-                path=row["path"],
-                title=row["title"],
-                url=row["url"],
-                updated_at=row["updated_at"],
-                heading_path=tuple(row["heading_path"]),
-                start=row["start_offset"],
-                end=row["end_offset"],
-                text=row["text"],
-                ranked=candidate,
-            ),
-            np.frombuffer(row["vector"], dtype="<f4"),
-        )
-        for candidate in ranked
-        if (row := rows.get(candidate.chunk_id)) is not None
-    ]
 
 
 @contextmanager

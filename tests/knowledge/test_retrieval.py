@@ -183,6 +183,53 @@ async def test_a_reranker_decides_the_order(
     assert "rerank" in found.timings
 
 
+LONG = "# Long\n\n" + "\n\n".join(
+    f"Paragraph {n} says something about tides. " + "The moon pulls the sea. " * 12
+    for n in range(9)
+)
+
+
+async def test_chunks_that_follow_one_another_are_read_as_one_passage(
+    ingest: Ingest, database_url: str, open_retriever: OpenRetriever
+) -> None:
+    await ingest({"long.md": LONG, "other.md": "# Other\n\nSomething else.\n"})
+    chunks = [
+        UUID(row[0])
+        for row in fetch(
+            database_url,
+            "SELECT CAST(chunk.id AS text) FROM chunk JOIN document ON document.id = document_id"
+            " ORDER BY path, ordinal",
+        )
+    ]
+    first, second, *_, other = chunks
+
+    found = await open_retriever([second, other, first]).search("tides", limit=2)
+
+    long, short = found.passages
+    assert (long.chunk_id, long.chunk_ids) == (second, (first, second))
+    assert long.ranked.dense_rank == 1
+    assert long.text == LONG[long.start : long.end]
+    assert long.start == 0
+    assert short.chunk_ids == (other,)
+
+
+async def test_a_document_that_is_replaced_meanwhile_is_not_read_across_versions(
+    ingest: Ingest, database_url: str, open_retriever: OpenRetriever
+) -> None:
+    await ingest({"long.md": LONG})
+    chunks = [
+        UUID(row[0])
+        for row in fetch(database_url, "SELECT CAST(id AS text) FROM chunk ORDER BY ordinal")
+    ]
+    execute(database_url, "UPDATE document SET text = 'Something shorter.'")
+
+    found = await open_retriever(chunks[:2]).search("tides", limit=2)
+
+    [passage] = found.passages
+    assert passage.chunk_ids == (chunks[0],)
+    assert passage.text in LONG
+
+
 async def test_a_database_that_is_gone_is_an_error_that_says_so(
     ingest: Ingest, database_url: str, embedder: Embedder, unused_url: str
 ) -> None:

@@ -1,7 +1,8 @@
 """A search as the API words it."""
 
 from app.core.exceptions import InvalidRequest
-from app.knowledge.retrieval import RetrievedPassage, Retriever
+from app.knowledge.passages import RetrievedPassage
+from app.knowledge.retrieval import Retriever
 from app.knowledge.search.models import Hit, LegScore, SearchRequest, SearchResult
 
 __all__ = ["search"]

@@ -37,8 +37,15 @@ JOIN message AS question ON question.id = answer.question_id
 WHERE answer.id = :id
 
 -- :name locate_quotes :many
--- :doc Those of the quotes that stand in their documents, with their lines there, from 1.
+-- :doc Those of the quotes that stand in their documents, with their chunks and lines there, from 1.
 SELECT given.number, document.media_type,
+    (
+        SELECT chunk.id
+        FROM chunk
+        WHERE chunk.document_id = document.id AND chunk.start_offset <= given.start
+        ORDER BY chunk.start_offset DESC
+        LIMIT 1
+    ) AS chunk_id,
     1 + length(before.text) - length(replace(before.text, chr(10), '')) AS first_line,
     1 + length(before.text || given.quote)
         - length(replace(before.text || given.quote, chr(10), '')) AS last_line

@@ -2,7 +2,7 @@
 -- :doc Chunks with their vectors and what an answer says of them; those that are gone are left out.
 -- :doc An array is one parameter, where IN would be compiled anew for each number of ids.
 SELECT chunk.id, chunk.document_id, chunk.ordinal, chunk.heading_path, chunk.start_offset,
-    chunk.end_offset, chunk.content_hash, chunk.text, document.source_id, document.path,
+    chunk.end_offset, chunk.text, document.source_id, document.path,
     document.title, document.url, document.updated_at,
     coalesce(nullif(source.name, ''), source.location) AS source, embedding.vector
 FROM chunk
@@ -10,6 +10,14 @@ JOIN document ON document.id = chunk.document_id
 JOIN source ON source.id = document.source_id
 JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
 WHERE chunk.id = ANY (CAST(:ids AS uuid[]))
+
+-- :name read_ranges :many
+-- :doc What stands between some characters of documents.
+SELECT given.chunk_id, substr(document.text, given.start + 1, given."end" - given.start) AS text
+FROM jsonb_to_recordset(CAST(:ranges AS jsonb)) AS given (
+    chunk_id uuid, document_id uuid, start integer, "end" integer
+)
+JOIN document ON document.id = given.document_id
 
 -- :name list_chunks :many
 -- :doc In their order in the document.

@@ -1,0 +1,134 @@
+"""What retrieval returns: chunks with their places and texts, from PostgreSQL."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.database import Database, Queries
+from app.knowledge.merging import Merged, Place, merge
+from app.knowledge.ranking import Ranked
+
+__all__ = ["Candidate", "RetrievedPassage", "load_candidates", "merged_passages"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedPassage:
+    """A piece of a document, with why it was found; `document[start:end] == text`.
+
+    It is a chunk, or several that follow one another: `chunk_id`, `heading_path` and `ranked` are
+    those of the best of them.
+    """
+
+    chunk_id: UUID
+    chunk_ids: tuple[UUID, ...]
+    ordinal: int
+    document_id: UUID
+    source_id: UUID
+    source: str
+    path: str
+    title: str
+    url: str | None
+    updated_at: datetime
+    heading_path: tuple[str, ...]
+    start: int
+    end: int
+    text: str
+    ranked: Ranked
+
+    @property
+    def score(self) -> float:
+        """The fused score: a higher one is better, those of two queries don't compare."""
+        return self.ranked.score
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage with the vector that tells how much it is like others."""
+
+    passage: RetrievedPassage
+    vector: NDArray[np.float32]
+
+
+def load_candidates(queries: Queries, ranked: Sequence[Ranked], model: str) -> list[Candidate]:
+    """Return those of the ranked chunks that are there, in their order."""
+    ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
+    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
+    return [
+        Candidate(
+            RetrievedPassage(
+                chunk_id=candidate.chunk_id,
+                chunk_ids=(candidate.chunk_id,),
+                ordinal=row["ordinal"],
+                document_id=row["document_id"],
+                source_id=row["source_id"],
+                source=row["source"],
+                path=row["path"],
+                title=row["title"],
+                url=row["url"],
+                updated_at=row["updated_at"],
+                heading_path=tuple(row["heading_path"]),
+                start=row["start_offset"],
+                end=row["end_offset"],
+                text=row["text"],
+                ranked=candidate,
+            ),
+            np.frombuffer(row["vector"], dtype="<f4"),
+        )
+        for candidate in ranked
+        if (row := rows.get(candidate.chunk_id)) is not None
+    ]
+
+
+async def merged_passages(
+    database: Database, passages: Sequence[RetrievedPassage], limit: int
+) -> list[RetrievedPassage]:
+    """Read chunks that follow one another as one passage: at most `limit`, best first.
+
+    `passages` are single chunks, best first, more than `limit` for some to fill up with.
+    """
+    merged = merge([_place(passage) for passage in passages], limit=limit)
+    joined = [one for one in merged if len(one.members) > 1]
+    texts: dict[UUID, str] = {}
+    if joined:
+        texts = await database.run_statement(_load_texts, passages, joined)
+    return [_passage(passages, one, texts) for one in merged]
+
+
+def _place(passage: RetrievedPassage) -> Place:
+    return Place(passage.document_id, passage.ordinal, passage.start, passage.end)
+
+
+def _load_texts(
+    queries: Queries, passages: Sequence[RetrievedPassage], merged: Sequence[Merged]
+) -> dict[UUID, str]:
+    """Return the texts of merged passages by the id of their best chunk."""
+    ranges = [
+        {
+            "chunk_id": str(passages[one.members[0]].chunk_id),
+            "document_id": str(one.document_id),
+            "start": one.start,
+            "end": one.end,
+        }
+        for one in merged
+    ]
+    rows = queries.read_ranges(ranges=json.dumps(ranges))
+    return {row["chunk_id"]: row["text"] for row in rows}
+
+
+def _passage(
+    passages: Sequence[RetrievedPassage], merged: Merged, texts: Mapping[UUID, str]
+) -> RetrievedPassage:
+    best = passages[merged.members[0]]
+    if (text := texts.get(best.chunk_id)) is None:
+        return best
+    members = sorted((passages[member] for member in merged.members), key=lambda one: one.start)
+    # Only white space lies between chunks, unless the document was replaced a moment ago.
+    if "".join(text.split()) != "".join("".join(member.text.split()) for member in members):
+        return best
+    ids = tuple(member.chunk_id for member in members)
+    return replace(best, chunk_ids=ids, start=merged.start, end=merged.end, text=text)
