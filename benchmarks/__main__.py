@@ -14,12 +14,14 @@ from benchmarks.jobs import jobs
 from benchmarks.peers.comparison import peers
 from benchmarks.result import Result
 from benchmarks.resync import resync
+from benchmarks.search import search
 from benchmarks.startup import startup
 from benchmarks.streams import streams
 
 BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "startup": startup,
     "answers": answers,
+    "search": search,
     "streams": streams,
     "ingestion": ingestion,
     "jobs": jobs,

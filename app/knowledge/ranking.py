@@ -1,8 +1,7 @@
 """From what the two searches found to the passages to read: pure functions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -25,8 +24,7 @@ REDUNDANCY: Final = 0.3
 CROWDING: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A chunk's fused score, 0 to 1, with what each search said of it.
 
     Ranks count from 1; None where a search did not return it. Scores of two queries don't compare.

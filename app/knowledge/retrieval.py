@@ -174,7 +174,7 @@ async def _rerank(
     texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in candidates]
     scores = await reranker.rerank(query, texts)
     rescored = [
-        replace(c, passage=replace(c.passage, ranked=replace(c.passage.ranked, score=score)))
+        replace(c, passage=replace(c.passage, ranked=c.passage.ranked._replace(score=score)))
         for c, score in zip(candidates, scores, strict=True)
     ]
     return sorted(rescored, key=lambda c: -c.passage.score)
