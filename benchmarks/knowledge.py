@@ -17,6 +17,8 @@ __all__ = ["fill", "write_folder"]
 
 # A document of so many chunks is stored at once.
 DOCUMENT_CHUNKS = 1_000
+# What a chunk of 900 characters at most has on average.
+CHUNK_WINDOWS = 2
 
 WORDS = [
     a + b + c
@@ -49,7 +51,7 @@ def write_folder(folder: Path, *, files: int, seed: int = 1) -> None:
 
 
 async def fill(database: Database, *, chunks: int, model: str, dimensions: int) -> None:
-    """Store that many chunks with random vectors; those of a smaller number are among them."""
+    """Store that many chunks of random vectors; those of a smaller number are among them."""
     for first in range(0, chunks, DOCUMENT_CHUNKS):
         count = min(DOCUMENT_CHUNKS, chunks - first)
         await database.run(_fill, first, count, model, dimensions)
@@ -57,7 +59,9 @@ async def fill(database: Database, *, chunks: int, model: str, dimensions: int) 
 
 def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int) -> None:
     random_ = random.Random(first + 2)
-    vectors = np.random.default_rng(first + 3).standard_normal((count, dimensions)).astype("<f4")
+    shape = (count, CHUNK_WINDOWS, dimensions)
+    vectors = np.random.default_rng(first + 3).standard_normal(shape).astype("<f4")
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     register_model(queries, model, dimensions)
     source_id = queries.upsert_source(kind="folder", location="/benchmark")
     path = f"{first}.md"
@@ -80,7 +84,6 @@ def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int)
     for number in range(count):
         text = " ".join(sentence(random_) for _ in range(6))
         content_hash = hashlib.sha256(f"{number} {text}".encode()).hexdigest()
-        vector = vectors[number] / np.linalg.norm(vectors[number])
         rows.append(
             {
                 "id": str(uuid5(document_id, content_hash)),
@@ -94,7 +97,10 @@ def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int)
             }
         )
         embeddings.append(
-            {"content_hash": content_hash, "vector": base64.b64encode(vector.tobytes()).decode()}
+            {
+                "content_hash": content_hash,
+                "vector": base64.b64encode(vectors[number].tobytes()).decode(),
+            }
         )
     queries.upsert_chunks(chunks=json.dumps(rows))
     queries.insert_embeddings(model=model, embeddings=json.dumps(embeddings))

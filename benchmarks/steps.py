@@ -44,8 +44,23 @@ class NoSteps:
         """Remove nothing."""
 
 
+class _NoTokens:
+    """A model's tokenizer to which every text is short enough."""
+
+    max_tokens = 256
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [1] * len(texts)
+
+
 class _NoEmbedder:
     """A model with one vector for all texts."""
+
+    dimensions = DIMENSIONS
+    tokens = _NoTokens()
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
 
     def embed(self, texts: Sequence[str]) -> Vector:
         return np.full((len(texts), DIMENSIONS), DIMENSIONS**-0.5, dtype=np.float32)
@@ -57,6 +72,6 @@ def open_unembedding_steps(settings: Settings, database_url: str) -> Steps:
         Database(database_url, pool_size=1),
         Access(settings),
         Parser(),
-        lambda *_: _NoEmbedder(),  # type: ignore[arg-type] # it has all that steps need
+        _NoEmbedder,  # type: ignore[arg-type] # it has all that steps need
         settings,
     )

@@ -18,7 +18,7 @@ from app.evaluation.knowledge_base import Progress
 from app.evaluation.metrics import Scores
 from app.knowledge.retrieval import SearchMode
 
-__all__ = ["ANSWER_METRICS", "cited_share", "score_answers"]
+__all__ = ["ANSWER_METRICS", "cited_share", "has_words", "score_answers"]
 
 ANSWER_METRICS: Final = (
     "answered",
@@ -52,7 +52,8 @@ async def score_answers(
         scores["false_refusals"][name] = float(not given)
         if given:
             if name in gold:
-                scores["gold_in_answer"][name] = float(_has_words(answer.message, gold[name]))
+                has_gold = has_words(answer.message, len(answer.sources), gold[name])
+                scores["gold_in_answer"][name] = float(has_gold)
             _score_citations(answer, name, scores)
     for done, (name, question) in enumerate(unanswerable.items(), start=len(answerable)):
         progress("answering", done, total)
@@ -80,6 +81,14 @@ def cited_share(message: str, sources: int) -> float | None:
     return cited / total if total else None
 
 
+def has_words(message: str, sources: int, words: Iterable[str]) -> bool:
+    """Tell whether an answer, without its markers, has all of these words."""
+    bare, markers = clean(message, sources)
+    for marker in reversed(markers):
+        bare = bare[: marker.start].removesuffix(" ") + bare[marker.end :]
+    return all(_plain(wanted) in _plain(bare) for wanted in words)
+
+
 def _score_citations(answer: AnswerWithSources, name: str, scores: dict[str, Scores]) -> None:
     if answer.citations:
         verified = sum(citation.verified for citation in answer.citations)
@@ -91,10 +100,6 @@ def _score_citations(answer: AnswerWithSources, name: str, scores: dict[str, Sco
 
 def _is_refusal(answer: AnswerWithSources) -> bool:
     return NO_DOCUMENTS_FOUND in answer.message
-
-
-def _has_words(message: str, words: Iterable[str]) -> bool:
-    return all(_plain(wanted) in _plain(message) for wanted in words)
 
 
 def _plain(text: str) -> str:

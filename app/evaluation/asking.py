@@ -73,7 +73,9 @@ async def rank_documents(retriever: Retriever, question: str, mode: SearchMode) 
     while True:
         found = await retriever.search(question, limit=depth, mode=mode)
         documents = _documents(found.passages)
-        if len(documents) >= RANKED_DOCUMENTS or len(found.passages) < depth or depth >= MAX_DEPTH:
+        # Chunks that follow one another are one passage.
+        chunks = sum(len(passage.chunk_ids) for passage in found.passages)
+        if len(documents) >= RANKED_DOCUMENTS or chunks < depth or depth >= MAX_DEPTH:
             return documents[:RANKED_DOCUMENTS]
         depth *= 2
 

@@ -7,7 +7,7 @@ of a document stays until the document changes, and so does what is embedded.
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -26,8 +26,10 @@ from app.knowledge.document_store import (
     parts,
     store_documents,
     texts_of,
-    to_bytes,
 )
+from app.knowledge.embedding import Embedder
+from app.knowledge.tokens import TokenCounter
+from app.knowledge.windows import embed_windows
 from app.resources.service import Resources, open_resources
 from settings import Settings
 
@@ -79,24 +81,28 @@ async def _mirror(
     vanished = stored.keys() - {document.id for document in documents}
     await database.run(_delete, source_id, sorted(vanished))
     wanted = [doc for doc in documents if stored.get(doc.id) != (_hash(doc), RECIPE)]
-    built = await to_thread.run_sync(_build, source_id, wanted)
+    embedder = resources.embedder
+    built = await to_thread.run_sync(_build, source_id, wanted, embedder.tokens)
     texts = texts_of(built)
     known = await _embedded(resources, texts)
     done, missing = 0, len(texts.keys() - known)
     progress("embedding", done, missing)
     for batch in parts(built):
         vectors: dict[str, bytes] = {}
-        new = [(key, text) for key, text in texts_of(batch).items() if key not in known]
+        new = [(key, windows) for key, windows in texts_of(batch).items() if key not in known]
         for part in parts(new):
-            matrix = await to_thread.run_sync(resources.embedder.embed, [text for _, text in part])
-            vectors |= zip((key for key, _ in part), map(to_bytes, matrix), strict=True)
+            chunks = [windows for _, windows in part]
+            embedded = await to_thread.run_sync(embed_windows, embedder, chunks)
+            vectors |= zip((key for key, _ in part), embedded, strict=True)
             done += len(part)
             progress("embedding", done, missing)
-        await database.run(_store, source_id, resources.embedder.model_name, batch, vectors)
+        await database.run(_store, source_id, embedder, batch, vectors)
         known |= vectors.keys()
 
 
-def _build(source_id: UUID, documents: Sequence[JudgedDocument]) -> list[Document]:
+def _build(
+    source_id: UUID, documents: Sequence[JudgedDocument], tokens: TokenCounter
+) -> list[Document]:
     return [
         build_document(
             source_id,
@@ -104,6 +110,7 @@ def _build(source_id: UUID, documents: Sequence[JudgedDocument]) -> list[Documen
             document.text,
             content_hash=_hash(document),
             markdown=True,
+            tokens=tokens,
             title=document.title or None,
         )
         for document in documents
@@ -124,7 +131,7 @@ def _delete(queries: Queries, source_id: UUID, paths: Sequence[str]) -> None:
     queries.delete_documents(source_id=source_id, paths=json.dumps(paths))
 
 
-async def _embedded(resources: Resources, texts: dict[str, str]) -> set[str]:
+async def _embedded(resources: Resources, texts: Iterable[str]) -> set[str]:
     model = resources.embedder.model_name
     known: set[str] = set()
     for keys in parts(list(texts)):
@@ -135,10 +142,17 @@ async def _embedded(resources: Resources, texts: dict[str, str]) -> set[str]:
 def _store(
     queries: Queries,
     source_id: UUID,
-    model: str,
+    embedder: Embedder,
     documents: Sequence[Document],
     vectors: dict[str, bytes],
 ) -> None:
     queries.lock_source(source_id=source_id)
-    lost = store_documents(queries, source_id, model, documents, vectors)
+    lost = store_documents(
+        queries,
+        source_id,
+        embedder.model_name,
+        documents,
+        vectors,
+        dimensions=embedder.dimensions,
+    )
     assert not lost, "nothing removes vectors from this knowledge base"

@@ -29,6 +29,8 @@ from qdrant_edge import (
     Filter,
     MatchAny,
     Modifier,
+    MultiVectorComparator,
+    MultiVectorConfig,
     PayloadSchemaType,
     Point,
     Query,
@@ -44,6 +46,7 @@ from app.knowledge.index_payload import KEYWORD_FIELDS, UPDATED_AT
 from app.knowledge.vector_index import (
     DENSE,
     FORMAT,
+    HNSW_EF,
     SPARSE,
     Hit,
     IndexFilter,
@@ -84,8 +87,13 @@ class EdgeGeneration:
     @classmethod
     def create(cls, folder: Path, spec: IndexSpec) -> Self:
         """Make an empty generation in a folder that doesn't exist yet."""
+        dense = EdgeVectorParams(
+            size=spec.dimensions,
+            distance=Distance.Cosine,
+            multivector_config=MultiVectorConfig(MultiVectorComparator.MaxSim),
+        )
         config = EdgeConfig(
-            vectors={DENSE: EdgeVectorParams(size=spec.dimensions, distance=Distance.Cosine)},
+            vectors={DENSE: dense},
             sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
             wal_enabled=False,
         )
@@ -145,7 +153,7 @@ class EdgeGeneration:
     ) -> Legs:
         """Return the best chunks of each search."""
         filter_ = _filter(where)
-        meaning = None if dense is None else list(dense)
+        meaning = None if dense is None else [list(dense)]
         words = EdgeSparseVector(*sparse) if sparse and sparse.indices else None
         return Legs(
             self._nearest(meaning, DENSE, filter_, limit),
@@ -204,7 +212,7 @@ class EdgeGeneration:
 
     def _nearest(
         self,
-        vector: list[float] | EdgeSparseVector | None,
+        vector: list[list[float]] | EdgeSparseVector | None,
         using: str,
         filter_: Filter | None,
         limit: int,
@@ -217,7 +225,7 @@ class EdgeGeneration:
             query=Query.Nearest(vector, using=using),
             filter=filter_,
             # The graph is made for all points: among those that fit a filter it may miss a third.
-            params=SearchParams(exact=True) if filter_ is not None else None,
+            params=SearchParams(hnsw_ef=HNSW_EF) if filter_ is None else SearchParams(exact=True),
         )
         with _edge_failures():
             return [Hit(cast("UUID", p.id), p.score) for p in self._shard.query(request)]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from app.core.database import Database, Queries
-from app.knowledge.document_store import BATCH_SIZE, to_bytes
+from app.knowledge.document_store import BATCH_SIZE
 from app.knowledge.index_source import vector_bytes
 from app.knowledge.models import embedded_text
 from app.knowledge.vector_index import IndexSpec
+from app.knowledge.windows import embed_windows, windows
 
 if TYPE_CHECKING:
     from app.knowledge.embedding import Embedder
@@ -29,18 +30,18 @@ def count_chunks_without_vector(queries: Queries, spec: IndexSpec) -> int:
 async def embed_missing(
     database: Database, spec: IndexSpec, embedder: "Embedder"
 ) -> AsyncIterator[dict[str, bytes]]:
-    """Go once through all texts that have no usable vector; yield vectors by hash, to be stored."""
+    """Go once through all texts without usable vectors; yield these by hash, to be stored."""
     after = ""
     while rows := await database.run(_find_texts, spec, after):
         after = rows[-1]["content_hash"]
         texts = {
-            row["content_hash"]: text
+            row["content_hash"]: windows(row["heading_path"], row["text"])
             for row in rows
             # A vector under a wrong hash would be used for other chunks too.
-            if _hash(text := embedded_text(row["heading_path"], row["text"])) == row["content_hash"]
+            if _hash(embedded_text(row["heading_path"], row["text"])) == row["content_hash"]
         }
-        matrix = await to_thread.run_sync(embedder.embed, list(texts.values()))
-        yield dict(zip(texts, map(to_bytes, matrix), strict=True))
+        vectors = await to_thread.run_sync(embed_windows, embedder, list(texts.values()))
+        yield dict(zip(texts, vectors, strict=True))
 
 
 def _find_texts(queries: Queries, spec: IndexSpec, after: str) -> list[dict[str, Any]]:

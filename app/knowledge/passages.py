@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.core.database import Database, Queries
 from app.knowledge.merging import Merged, Place, merge
 from app.knowledge.ranking import Ranked
+from app.knowledge.windows import mean_vectors
 
 __all__ = ["Candidate", "RetrievedPassage", "load_candidates", "merged_passages"]
 
@@ -39,25 +40,38 @@ class RetrievedPassage:
     end: int
     text: str
     ranked: Ranked
+    # Both searches fused, where a reranker has given `ranked` another score.
+    fused: float
+    # Its best chunk by itself, where it is several.
+    best: "RetrievedPassage | None" = None
+
+    @property
+    def forms(self) -> tuple["RetrievedPassage", ...]:
+        """The passage, and what remains of it where that is too long."""
+        return (self,) if self.best is None else (self, self.best)
 
     @property
     def score(self) -> float:
-        """The fused score: a higher one is better, those of two queries don't compare."""
+        """What it was chosen by: a higher one is better, those of two queries don't compare."""
         return self.ranked.score
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage with the vector that tells how much it is like others."""
+    """A passage with the vector that tells how much it is like others: its windows' mean."""
 
     passage: RetrievedPassage
     vector: NDArray[np.float32]
 
 
-def load_candidates(queries: Queries, ranked: Sequence[Ranked], model: str) -> list[Candidate]:
+def load_candidates(
+    queries: Queries, ranked: Sequence[Ranked], model: str, dimensions: int
+) -> list[Candidate]:
     """Return those of the ranked chunks that are there, in their order."""
     ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
     rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
+    found = [(one, row) for one in ranked if (row := rows.get(one.chunk_id)) is not None]
+    vectors = mean_vectors([row["vector"] for _, row in found], dimensions)
     return [
         Candidate(
             RetrievedPassage(
@@ -76,11 +90,11 @@ def load_candidates(queries: Queries, ranked: Sequence[Ranked], model: str) -> l
                 end=row["end_offset"],
                 text=row["text"],
                 ranked=candidate,
+                fused=candidate.score,
             ),
-            np.frombuffer(row["vector"], dtype="<f4"),
+            vector,
         )
-        for candidate in ranked
-        if (row := rows.get(candidate.chunk_id)) is not None
+        for (candidate, row), vector in zip(found, vectors, strict=True)
     ]
 
 
@@ -131,4 +145,4 @@ def _passage(
     if "".join(text.split()) != "".join("".join(member.text.split()) for member in members):
         return best
     ids = tuple(member.chunk_id for member in members)
-    return replace(best, chunk_ids=ids, start=merged.start, end=merged.end, text=text)
+    return replace(best, chunk_ids=ids, start=merged.start, end=merged.end, text=text, best=best)

@@ -1,6 +1,7 @@
 """From a question to the passages that may answer it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,7 +137,7 @@ class Retriever:
         if ranked:
             with _timed(timings, "passages"):
                 candidates = await self._database.run_statement(
-                    load_candidates, ranked, model.embedder.model_name
+                    load_candidates, ranked, model.embedder.model_name, model.embedder.dimensions
                 )
         with _timed(timings, "relevance"):
             signals = self._measure(query, legs, candidates)
@@ -169,15 +170,17 @@ class Retriever:
 async def _rerank(
     reranker: Reranker, query: str, candidates: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Order the best candidates by a cross-encoder; the others don't come back."""
-    candidates = candidates[:RERANKED]
-    texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in candidates]
-    scores = await reranker.rerank(query, texts)
+    """Order the best candidates by a cross-encoder; the others follow as they were."""
+    read, others = candidates[:RERANKED], candidates[RERANKED:]
+    texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in read]
+    # Such models say logits; choosing weighs scores from 0 to 1 against each other.
+    scores = [1 / (1 + math.exp(-logit)) for logit in await reranker.rerank(query, texts)]
+    scores += [min(scores) * candidate.passage.fused for candidate in others]
     rescored = [
         replace(c, passage=replace(c.passage, ranked=c.passage.ranked._replace(score=score)))
         for c, score in zip(candidates, scores, strict=True)
     ]
-    return sorted(rescored, key=lambda c: -c.passage.score)
+    return sorted(rescored, key=lambda candidate: -candidate.passage.score)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from app.knowledge.vector_index import (
     DENSE,
     EVERYTHING,
     FORMAT,
+    HNSW_EF,
     SPARSE,
     Hit,
     IndexFilter,
@@ -86,16 +87,20 @@ class ServerIndex:
         """Search on the server, both legs in one request."""
         if self._position is None:
             raise IndexUnavailable
-        vectors: dict[str, list[float] | models.SparseVector] = {}
+        vectors: dict[str, list[list[float]] | models.SparseVector] = {}
         if dense is not None:
-            vectors[DENSE] = list(dense)
+            vectors[DENSE] = [list(dense)]
         if sparse is not None and sparse.indices:
             vectors[SPARSE] = _sparse(sparse)
         if not vectors:
             return Legs([], [])
         filter_ = _filter(where)
         # The graph is made for all points: among those that fit a filter it may miss a third.
-        params = models.SearchParams(exact=True) if filter_ is not None else None
+        params = (
+            models.SearchParams(hnsw_ef=HNSW_EF)
+            if filter_ is None
+            else models.SearchParams(exact=True)
+        )
         queries = [
             models.QueryRequest(
                 query=vector, using=using, filter=filter_, params=params, limit=limit
@@ -180,7 +185,11 @@ class ServerIndex:
                 self._collection,
                 vectors_config={
                     DENSE: models.VectorParams(
-                        size=self.spec.dimensions, distance=models.Distance.COSINE
+                        size=self.spec.dimensions,
+                        distance=models.Distance.COSINE,
+                        multivector_config=models.MultiVectorConfig(
+                            comparator=models.MultiVectorComparator.MAX_SIM
+                        ),
                     )
                 },
                 sparse_vectors_config={

@@ -95,7 +95,7 @@ def edge(follower: Follower) -> EdgeIndex:
     return follower._index
 
 
-def index_point(chunk_id: uuid.UUID, dense: list[float]) -> IndexPoint:
+def index_point(chunk_id: uuid.UUID, dense: list[list[float]]) -> IndexPoint:
     return IndexPoint(
         chunk_id=chunk_id,
         payload={},
@@ -140,10 +140,9 @@ async def test_chunks_without_a_vector_are_embedded_and_then_found(
 ) -> None:
     await ingest(FILES)
     execute(database.url, "DELETE FROM embedding WHERE ctid = (SELECT min(ctid) FROM embedding)")
-    execute(
-        database.url,
-        "UPDATE embedding SET vector = '\\x00' WHERE ctid = (SELECT min(ctid) FROM embedding)",
-    )
+    one = "ctid = (SELECT min(ctid) FROM embedding)"
+    for broken in ("''", "vector || '\\x00'"):
+        execute(database.url, f"UPDATE embedding SET vector = {broken} WHERE {one}")
     async with replica(database, embedder, root) as follower:
         diagnosis = await examine()
         await repair(diagnosis, hush)
@@ -152,7 +151,22 @@ async def test_chunks_without_a_vector_are_embedded_and_then_found(
         assert (await examine()).findings == []
 
     assert diagnosis.exit_code is ExitCode.DIFFERENT
-    assert "2 chunks have no usable vector" in messages(diagnosis)
+    assert "3 chunks have no usable vector" in messages(diagnosis)
+
+
+async def test_a_long_chunk_gets_the_vectors_of_its_windows_again(
+    ingest: Ingest, examine: Examine, database: Database
+) -> None:
+    await ingest(
+        {"long.md": "# Tea\n\n" + "Green tea is brewed at 80 degrees, black tea at 95. " * 12}
+    )
+    before = fetch(database.url, "SELECT content_hash, vector FROM embedding")
+    execute(database.url, "DELETE FROM embedding")
+
+    await repair(await examine(), hush)
+
+    assert fetch(database.url, "SELECT content_hash, vector FROM embedding") == before
+    assert len(before[0][1]) == 2 * 4 * 384
 
 
 async def test_unused_vectors_are_a_note_and_can_be_removed(
@@ -259,7 +273,7 @@ async def test_a_replica_that_differs_is_mended_point_by_point(
         assert generation is not None
         [missing, different] = [p.chunk_id for p in await index.scan(point.chunk_id, 10)]
         generation.delete([missing])
-        dense = embedder.embed(["text"])[0].tolist()
+        dense = embedder.embed(["text"]).tolist()
         stranger = index_point(uuid.uuid4(), dense)
         generation.upsert([stranger, index_point(different, dense)])
         if in_use:

@@ -26,7 +26,10 @@ from tests.knowledge.index_support import (
 )
 
 # Qdrant's local mode says so once per process.
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 
 COLLECTION = "brag"
 

@@ -27,7 +27,6 @@ from app.knowledge.document_store import (
     prune_embeddings,
     store_documents,
     texts_of,
-    to_bytes,
 )
 from app.knowledge.exceptions import ModelNotReady, ModelReplaced, ParserFailed, SourceUnusable
 from app.knowledge.index_model import find_model_name
@@ -37,6 +36,7 @@ from app.knowledge.ingestions.transitions import finish_item, log, open_run, sto
 from app.knowledge.ingestions.work import Work, load_work
 from app.knowledge.parsing.models import Parsed
 from app.knowledge.parsing.sandbox import Parser
+from app.knowledge.windows import embed_windows
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Steps:
         while not is_stored:
             with suppress(ModelReplaced):
                 model = self._database.run_sync(find_model_name) or self._first_model
-                tokens = self._load_embedder(model).tokens
-                document = _build(path, work, work.content, parsed, tokens)
-                self._store(ingestion_id, path, model, work, document, parsed.note)
+                embedder = self._load_embedder(model)
+                document = _build(path, work, work.content, parsed, embedder.tokens)
+                self._store(ingestion_id, path, embedder, work, document, parsed.note)
                 is_stored = True
 
     def note_failure(
@@ -155,28 +155,20 @@ class Steps:
         self,
         ingestion_id: str,
         path: str,
-        model: str,
+        embedder: "Embedder",
         work: Work,
         document: Document,
         note: str | None,
     ) -> None:
         """Embed a document and store it."""
         texts = texts_of([document])
-        embedded = self._database.run_sync(find_embedded, model, texts)
-        vectors = self._embed(model, texts, texts.keys() - embedded)
+        embedded = self._database.run_sync(find_embedded, embedder.model_name, texts)
+        vectors = _embed(embedder, texts, texts.keys() - embedded)
         # Another run may have removed vectors since we looked, as no longer used.
         while lost := self._database.run_sync(
-            _store, ingestion_id, path, model, work, document, vectors, note
+            _store, ingestion_id, path, embedder, work, document, vectors, note
         ):
-            vectors |= self._embed(model, texts, lost)
-
-    def _embed(self, model: str, texts: dict[str, str], wanted: set[str]) -> dict[str, bytes]:
-        vectors: dict[str, bytes] = {}
-        for part in parts(sorted(wanted)):
-            embedder = self._load_embedder(model)
-            matrix = embedder.embed([texts[content_hash] for content_hash in part])
-            vectors |= zip(part, map(to_bytes, matrix), strict=True)
-        return vectors
+            vectors |= _embed(embedder, texts, lost)
 
     def _finish(self, ingestion_id: str, path: str, state: str, *, error: str) -> None:
         self._database.run_sync(_finish, ingestion_id, path, state, error)
@@ -294,6 +286,14 @@ def _is_outdated(queries: Queries, ingestion_id: str, path: str, work: Work) -> 
     return True
 
 
+def _embed(embedder: "Embedder", texts: dict[str, list[str]], wanted: set[str]) -> dict[str, bytes]:
+    vectors: dict[str, bytes] = {}
+    for part in parts(sorted(wanted)):
+        stored = embed_windows(embedder, [texts[content_hash] for content_hash in part])
+        vectors |= zip(part, stored, strict=True)
+    return vectors
+
+
 def _finish(queries: Queries, ingestion_id: str, path: str, state: str, error: str) -> None:
     if open_run(queries, ingestion_id):
         finish_item(queries, ingestion_id, path, state, error=error)
@@ -303,7 +303,7 @@ def _store(
     queries: Queries,
     ingestion_id: str,
     path: str,
-    model: str,
+    embedder: "Embedder",
     work: Work,
     document: Document,
     vectors: dict[str, bytes],
@@ -314,7 +314,14 @@ def _store(
     queries.share_embeddings()
     if not open_run(queries, ingestion_id) or _is_outdated(queries, ingestion_id, path, work):
         return set()
-    lost = store_documents(queries, work.source_id, model, [document], vectors)
+    lost = store_documents(
+        queries,
+        work.source_id,
+        embedder.model_name,
+        [document],
+        vectors,
+        dimensions=embedder.dimensions,
+    )
     if not lost:
         if note is not None:
             log(queries, ingestion_id, note, path=path)

@@ -44,7 +44,8 @@ FROM chunk
 WHERE NOT EXISTS (
     SELECT FROM embedding
     WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
-        AND octet_length(embedding.vector) = :vector_bytes
+        AND octet_length(embedding.vector) > 0
+        AND mod(octet_length(embedding.vector), :vector_bytes) = 0
 )
 
 -- :name texts_without_vector :many
@@ -55,7 +56,8 @@ WHERE content_hash > decode(:after, 'hex')
     AND NOT EXISTS (
         SELECT FROM embedding
         WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
-            AND octet_length(embedding.vector) = :vector_bytes
+            AND octet_length(embedding.vector) > 0
+            AND mod(octet_length(embedding.vector), :vector_bytes) = 0
     )
 ORDER BY content_hash
 LIMIT :limit

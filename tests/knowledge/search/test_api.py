@@ -164,7 +164,7 @@ async def test_what_can_not_be_searched_for_is_refused(
 
 async def test_a_question_takes_the_same_filters_and_modes(client: httpx2.AsyncClient) -> None:
     body = {
-        "message": "When did boats leave, years ago?",
+        "message": "Boats every two hours, years ago?",
         "mode": "bm25",
         "filters": {"path_prefixes": ["docs-old"]},
     }
