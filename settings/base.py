@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     openai_models: Annotated[list[str], NoDecode] = []
     generation_timeout_sec: float = Field(default=120, gt=0)
-    context_tokens: int = Field(default=8_192, ge=2_048)
+    context_tokens: int = Field(default=8_192, ge=4_096)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

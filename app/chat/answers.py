@@ -1,7 +1,7 @@
 """Answers as they are stored: their citations checked against the documents, their origin kept."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from app.chat.citations import Citable, Cited
 from app.chat.constants import NO_DOCUMENTS_FOUND, MessageStatus
 from app.chat.grounding import Grounding
 from app.chat.models import Answer, Citation, SourceText, TokenUsage
-from app.chat.origins import place_url
+from app.chat.places import Place, find_places
 from app.chat.prompts import prompt_hash
 from app.chat.provenance import Provenance
 from app.core.database import Queries
@@ -113,9 +113,7 @@ def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAn
         finish_reason=draft.finish_reason,
         prompt_tokens=draft.usage.prompt_tokens,
         completion_tokens=draft.usage.completion_tokens,
-        sources=_json(
-            [source.model_dump(mode="json", exclude={"text"}) for source in prepared.sources]
-        ),
+        sources=_json([_stored(source) for source in prepared.sources]),
         citations=_json(
             [citation.model_dump(mode="json", exclude={"quote"}) for citation in citations]
         ),
@@ -148,56 +146,36 @@ def _provenance(prepared: Prepared) -> Provenance:
 def _citations(
     queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
 ) -> list[Citation]:
-    places = _locate(queries, sources, cited)
     by_number = {source.number: source for source in sources}
+    places = find_places(queries, sources, cited)
     return [
-        _citation(by_number[one.marker], one, places.get(number))
-        for number, one in enumerate(cited)
+        _citation(by_number[one.marker], one, place)
+        for one, place in zip(cited, places, strict=True)
     ]
 
 
-def _locate(
-    queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
-) -> dict[int, Mapping[str, Any]]:
-    """Return of each quote that stands in its document on which lines it does."""
-    documents = {source.number: source.document_id for source in sources}
-    quotes = [
-        {
-            "number": number,
-            "document_id": str(documents[one.marker]),
-            "start": one.start,
-            "quote": one.quote,
-        }
-        for number, one in enumerate(cited)
-        if documents[one.marker] is not None
-    ]
-    if not quotes:
-        return {}
-    return {row["number"]: row for row in queries.locate_quotes(quotes=_json(quotes))}
-
-
-def _citation(source: SourceText, cited: Cited, place: Mapping[str, Any] | None) -> Citation:
-    # A selected text is not stored, so nothing can have changed it.
-    stands = place is not None or source.document_id is None
-    url = source.url
-    if url and place:
-        url = place_url(
-            url, place["media_type"], line_start=place["first_line"], line_end=place["last_line"]
-        )
+def _citation(source: SourceText, cited: Cited, place: Place | None) -> Citation:
+    stands = place is not None
     return Citation(
         marker=cited.marker,
         document_id=source.document_id,
-        chunk_id=place["chunk_id"] if place else source.chunk_id,
+        chunk_id=place.chunk_id if place else source.chunk_id,
         source=source.source,
         path=source.path,
         title=source.title,
-        url=url,
+        url=place.url if place else source.url,
         start=cited.start,
         end=cited.end,
         quote=cited.quote if stands else None,
         verified=cited.verified and stands,
         score=cited.score,
     )
+
+
+def _stored(source: SourceText) -> dict[str, Any]:
+    """Return a source as it is kept; of a selected text not even its headings are."""
+    kept = source.model_dump(mode="json", exclude={"text"})
+    return kept if source.document_id else kept | {"heading_path": []}
 
 
 def _json(value: Any) -> str:

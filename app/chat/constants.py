@@ -5,7 +5,7 @@ from enum import StrEnum
 __all__ = ["MAX_SELECTED_CHARACTERS", "NO_DOCUMENTS_FOUND", "ChatRole", "MessageStatus"]
 
 NO_DOCUMENTS_FOUND = "No documents found in context. Please try again with a different query."
-# A text that is longer than the context window is embedded piece by piece, half a second at most.
+# A text that is longer than the context window is embedded piece by piece: two seconds at most.
 MAX_SELECTED_CHARACTERS = 50_000
 
 

@@ -11,6 +11,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from anyio import to_thread
+
 from app.chat.prompts import PromptPassage
 from app.chat.quoting import render_quotes
 from app.chat.terms import terms, terms_of_query
@@ -61,9 +63,8 @@ async def extract_answer(
     passage's quotes stand in their own order.
     """
     wants_code = bool(_WANTS_CODE.search(query))
-    units = read_units(passages, wants_code=wants_code)
-    weights = _weights(query, units)
-    _score_by_terms(units, weights)
+    # Many passages take longer to read than others should wait.
+    units, weights = await to_thread.run_sync(_read, query, passages, wants_code)
     if scorer is not None:
         units = heapq.nlargest(MAX_SCORED, units, key=lambda unit: unit.score)
         cosines = await scorer(query, [unit.embedded_text for unit in units])
@@ -83,6 +84,16 @@ async def extract_answer(
     return render_quotes(
         (reading.passage.number, reading.sentences, reading.chosen) for reading in readings
     )
+
+
+def _read(
+    query: str, passages: Sequence[PromptPassage], wants_code: bool
+) -> tuple[list[Unit], dict[str, float]]:
+    """Return the units, scored by terms, and the terms' weights."""
+    units = read_units(passages, wants_code=wants_code)
+    weights = _weights(query, units)
+    _score_by_terms(units, weights)
+    return units, weights
 
 
 def _weights(query: str, units: Sequence[Unit]) -> dict[str, float]:

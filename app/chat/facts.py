@@ -1,20 +1,24 @@
-"""What a statement and its source must agree on: numbers, names, literals, which way it goes."""
+"""What a statement and its source must agree on: names, literals, which way it goes."""
 
 import re
+from collections.abc import Collection, Iterable
 
 from app.chat.terms import STOP_WORDS, terms, terms_of_query
 
-__all__ = ["is_empty", "literals", "names", "negated", "numbers", "opposed", "plain", "spaced"]
+__all__ = [
+    "around_unknown",
+    "clauses",
+    "is_empty",
+    "literals",
+    "names",
+    "negated",
+    "opposed",
+    "plain",
+    "spaced",
+]
 
 NEGATED_TERMS = 3  # behind a negation
 NEGATED_CHARACTERS = 100
-
-
-def numbers(text: str) -> frozenset[str]:
-    """Return the numbers in digits, in one notation, whether they are in digits or in words."""
-    digits = (_canonical(number) for number in _NUMBER.findall(text))
-    words = (_IN_WORDS[word] for word in _WORD.findall(text.casefold()) if word in _IN_WORDS)
-    return frozenset((*digits, *words))
 
 
 def names(text: str) -> frozenset[str]:
@@ -47,6 +51,22 @@ def opposed(one: frozenset[str], other: frozenset[str]) -> bool:
     )
 
 
+def around_unknown(sequence: Iterable[str], known: Collection[str]) -> frozenset[tuple[str, str]]:
+    """Return the two known terms around each single unknown one; an empty one is an end."""
+    bounded = ("", *sequence, "")
+    return frozenset(
+        (before, after)
+        for before, term, after in zip(bounded, bounded[1:], bounded[2:], strict=False)
+        if term not in known and {before, after} <= {"", *known}
+    )
+
+
+def clauses(text: str) -> list[frozenset[str]]:
+    """Return the terms of each clause that says something."""
+    found = _CLAUSE.split(text)
+    return [frozenset(terms_of_query(clause)) for clause in found if not is_empty(clause)]
+
+
 def is_empty(text: str) -> bool:
     """Tell whether it says nothing by itself, as "It does." or "No."."""
     return all(word in STOP_WORDS for word in _WORD.findall(text.casefold()))
@@ -60,12 +80,6 @@ def plain(text: str) -> str:
 def spaced(text: str) -> str:
     """Return a text with single spaces."""
     return " ".join(text.split())
-
-
-def _canonical(number: str) -> str:
-    """Return 1,000.50 as 1000.5; versions and dates such as 3.11.2 stay as they are."""
-    number = number.replace(",", "")
-    return number.rstrip("0").rstrip(".") if number.count(".") == 1 else number
 
 
 # As stems.
@@ -90,20 +104,16 @@ _OPPOSITES = (
     ("north", "south"),
 )
 _WORD = re.compile(r"[^\W_]+")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_IN_WORDS = {
-    word: str(number)
-    for number, word in enumerate(
-        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2
-    )
-}
 _NAME = re.compile(r"(?<=[\w,;)] )[A-Z][\w-]+")
 _INLINE_CODE = re.compile(r"`+[^`]*`+")
 _LITERAL = re.compile(
     r"`+([^`]+)`+|[\"\u201c\u201e\u00ab]([^\"\u201c\u201d\u201e\u00ab\u00bb]+)[\"\u201c\u201d\u00bb]"
 )
 _MARKS = re.compile(r"[^\w$@#%&+=<>/\\.:-]|(?<!\w)_|_(?!\w)|[.:](?!\w)")
+# "No more than" is a bound.
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|none|neither|nor|without|cannot)\b|n['\u2019]t\b", re.IGNORECASE
+    r"\b(?:not?(?! \w+ than\b)|never|none|neither|nor|without|cannot)\b|n['\u2019]t\b",
+    re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"; | [-\u2013\u2014] |, (?:and|but|or|so|which|while|then)\b")
 _CLAUSE_END = re.compile(r"[.,;:!?()|]")

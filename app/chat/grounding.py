@@ -1,7 +1,7 @@
 """What a question is answered from: passages of the documents, or of a selected text."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +9,7 @@ from anyio import to_thread
 
 from app.chat.budget import TokenBudget
 from app.chat.models import QuestionRequest, SourceText
+from app.chat.prompts import PromptPassage, render_passage
 from app.chat.provenance import UsedPassage, UsedSettings, text_hash
 from app.knowledge.chunking import MAX_CHARACTERS, Passage, split
 from app.knowledge.embedding import Embedder
@@ -16,7 +17,7 @@ from app.knowledge.passages import RetrievedPassage
 from app.knowledge.retrieval import Retriever, SearchMode
 from app.knowledge.vector_index import EVERYTHING
 
-__all__ = ["Grounder", "Grounding"]
+__all__ = ["Grounder", "Grounding", "prompt_passage"]
 
 SELECTED: Final = "Selected text"
 
@@ -44,14 +45,12 @@ class Grounder:
         embedder: Callable[[], Embedder],
         *,
         top_k: int,
-        context_tokens: int,
         generation_timeout_sec: float,
     ) -> None:
         self._retriever = retriever
         self._budget = budget
         self._embedder = embedder
         self._top_k = top_k
-        self._context_tokens = context_tokens
         self._generation_timeout_sec = generation_timeout_sec
 
     async def ground(self, request: QuestionRequest, room: int) -> Grounding:
@@ -65,23 +64,24 @@ class Grounder:
         return await self._read(request.message, request.selected_text, room)
 
     async def _search(self, request: QuestionRequest, room: int) -> Grounding:
+        mode = request.mode or SearchMode.HYBRID
         found = await self._retriever.search(
             request.message,
             limit=self._top_k,
-            mode=request.mode or SearchMode.HYBRID,
+            mode=mode,
             where=request.filters.to_index() if request.filters else EVERYTHING,
         )
         relevant = found.passages if found.relevant else []
-        sources = [_source(number, passage) for number, passage in enumerate(relevant, start=1)]
-        packed = self._budget.pack(sources, room)
+        # A passage of many chunks may be too long where its best one by itself is not.
+        forms = [
+            [(one, _in_prompt(_source(1, one))) for one in passage.forms] for passage in relevant
+        ]
+        packed = list(enumerate(await self._budget.pack(forms, room), start=1))
         return Grounding(
-            sources=packed,
-            passages=[
-                UsedPassage.of(number, passage)
-                for number, passage in enumerate(relevant[: len(packed)], start=1)
-            ],
-            settings=self._settings(request.mode or SearchMode.HYBRID, request, found.model),
-            left_out=len(sources) - len(packed),
+            sources=[_source(number, passage) for number, passage in packed],
+            passages=[UsedPassage.of(number, passage) for number, passage in packed],
+            settings=self._settings(mode, request, found.model),
+            left_out=len(relevant) - len(packed),
             relevance=found.relevance,
             selected_text_hash=None,
             timings_ms=found.timings,
@@ -94,23 +94,24 @@ class Grounder:
         """
         began = time.perf_counter()
         embedder = self._embedder()
-        pieces = await to_thread.run_sync(lambda: split(text, max_characters=MAX_CHARACTERS))
+        pieces = await to_thread.run_sync(
+            lambda: split(text, max_characters=MAX_CHARACTERS, tokens=embedder.tokens)
+        )
         sources = [_selected(number, piece) for number, piece in enumerate(pieces, start=1)]
-        if len(self._budget.pack(sources, room)) < len(sources):
+        packed = await self._pack(sources, room)
+        if len(packed) < len(sources):
             texts = [piece.embedded_text for piece in pieces]
             cosines = await embedder.similarities(question, texts)
-            ranked = sorted(
-                (
-                    source.model_copy(update={"score": cosine})
-                    for source, cosine in zip(sources, cosines, strict=True)
-                ),
-                key=lambda source: -(source.score or 0),
-            )
-            packed = sorted(self._budget.pack(ranked, room), key=lambda source: source.start)
-            sources = [
-                source.model_copy(update={"number": number})
-                for number, source in enumerate(packed, start=1)
+            scored = [
+                source.model_copy(update={"score": cosine})
+                for source, cosine in zip(sources, cosines, strict=True)
             ]
+            scored.sort(key=lambda source: -(source.score or 0))
+            packed = sorted(await self._pack(scored, room), key=lambda source: source.start)
+        sources = [
+            source.model_copy(update={"number": number})
+            for number, source in enumerate(packed, start=1)
+        ]
         return Grounding(
             sources=sources,
             passages=[UsedPassage.of_selection(source) for source in sources],
@@ -121,6 +122,9 @@ class Grounder:
             timings_ms={"selection": round((time.perf_counter() - began) * 1_000, 2)},
         )
 
+    async def _pack(self, sources: Sequence[SourceText], room: int) -> list[SourceText]:
+        return await self._budget.pack([[(one, _in_prompt(one))] for one in sources], room)
+
     def _settings(
         self, mode: SearchMode | None, request: QuestionRequest | None, embedding_model: str
     ) -> UsedSettings:
@@ -129,9 +133,20 @@ class Grounder:
             filters=request.filters if request else None,
             top_k=self._top_k,
             embedding_model=embedding_model,
-            context_tokens=self._context_tokens,
+            context_tokens=self._budget.context_tokens,
             generation_timeout_sec=self._generation_timeout_sec,
         )
+
+
+def prompt_passage(source: SourceText) -> PromptPassage:
+    """Return a passage as prompts take it."""
+    return PromptPassage(
+        source.number, source.path, source.title, tuple(source.heading_path), source.text
+    )
+
+
+def _in_prompt(source: SourceText) -> str:
+    return render_passage(prompt_passage(source))
 
 
 def _source(number: int, passage: RetrievedPassage) -> SourceText:

@@ -29,6 +29,7 @@ class Marker:
 class MarkerFilter:
     """Rewrites an answer as it streams: known markers become `[n]`, unknown ones go.
 
+    With them go parentheses, asterisks and `<sup>` around nothing else.
     However a text is cut into pieces, the same comes out.
 
     Args:
@@ -85,15 +86,17 @@ class MarkerFilter:
         return self._step_at_mark(text, start, is_last=is_last)
 
     def _step_at_mark(self, text: str, start: int, *, is_last: bool) -> tuple[int, str]:
-        """Take a backslash, a bracket, or a space that a bracket may follow."""
+        """Take a backslash, a bracket, what may wrap one, or a space that those may follow."""
         if text[start] == "\\":
             return self._step_at_backslash(text, start, is_last=is_last)
-        bracket = start if text[start] in _OPENING else start + 1
-        if bracket == len(text) and not is_last:
+        mark = start + (text[start] in _SPACES)
+        if mark == len(text) and not is_last:
             return start, ""  # the space goes with a marker that is removed
-        if text[bracket : bracket + 1] not in _OPENING:
-            return bracket, text[start]
-        return self._step_at_bracket(text, start, bracket, is_last=is_last)
+        if text[mark : mark + 1] in _OPENING:
+            return self._step_at_bracket(text, start, mark, is_last=is_last)
+        if text[mark : mark + 1] in _WRAPPING:
+            return self._step_at_wrapping(text, start, mark, is_last=is_last)
+        return mark, text[start]
 
     def _step_in_code(self, text: str, start: int) -> tuple[int, str]:
         if plain := _IN_CODE.match(text, start):
@@ -125,16 +128,44 @@ class MarkerFilter:
         if (
             marker is None
             or rest.startswith("(", marker.end())
-            or _NO_CITATION_BEHIND.search(self._tail + space)
+            or _NO_CITATION_BEHIND.match((self._tail + space)[::-1])
         ):
             return bracket + 1, text[start : bracket + 1]
         return bracket + marker.end(), self._cite(marker["numbers"], space)
 
+    def _step_at_wrapping(
+        self, text: str, start: int, mark: int, *, is_last: bool
+    ) -> tuple[int, str]:
+        """Take unknown markers together with what wraps them, or the first character of that."""
+        rest = text[mark : mark + MAX_MARKER + 1]
+        wrapping = _WRAPPINGS.match(rest)
+        opening = wrapping[0] if wrapping else ""
+        left = rest[len(opening) :]
+        numbers = []
+        while opening and (marker := _MARKER.match(left)):
+            numbers.append(marker["numbers"])
+            left = left[marker.end() :].lstrip(_SEPARATORS)
+        closing = _closing(opening)
+        is_target = mark == start and self._tail.endswith(_ENDS_OF_LABELS)  # of a link
+        if numbers and left.startswith(closing):
+            if not is_target and not any(_known(several, self._count) for several in numbers):
+                end = mark + len(rest) - len(left) + len(closing)
+                return end, self._join()
+        elif not is_last and len(rest) <= MAX_MARKER:
+            may_follow = closing if numbers else _LONGEST_WRAPPING
+            if may_follow.startswith(left) or (opening and _PARTIAL.fullmatch(left)):
+                return start, ""
+        return mark + 1, text[start : mark + 1]
+
+    def _join(self) -> str:
+        """Return what stands for markers that are removed."""
+        # The halves of a marker must not meet where this one stood.
+        return "…" if _HALF_MARKER.search(self._tail) else ""
+
     def _cite(self, numbers: str, space: str) -> str:
         known = _known(numbers, self._count)
         if not known:
-            # The halves of a marker must not meet where this one stood.
-            return "…" if _HALF_MARKER.search(self._tail) else ""
+            return self._join()
         given = space
         for number in known:
             start = self._sent + len(given)
@@ -177,6 +208,11 @@ def clean(answer: str, count: int) -> tuple[str, list[Marker]]:
     return markers.feed(answer) + markers.finish(), markers.markers
 
 
+def _closing(opening: str) -> str:
+    """Return what ends a wrapping: `**)` for `(**`."""
+    return "".join(_CLOSING.get(one, one) for one in reversed(_WRAPPING_PART.findall(opening)))
+
+
 def _known(numbers: str, count: int) -> list[int]:
     known: dict[int, None] = {}
     for match in _NUMBER_OR_RANGE.finditer(numbers):
@@ -187,13 +223,21 @@ def _known(numbers: str, count: int) -> list[int]:
 
 _SHORTEST_FENCE = 3
 _OPENING = ("[", "【", "\uff3b")
+_ENDS_OF_LABELS = ("]", "】", "\uff3d")
+_WRAPPING = ("(", "\uff08", "*", "<")
+_CLOSING = {"(": ")", "\uff08": "\uff09", "<sup>": "</sup>"}
+_LONGEST_WRAPPING = "<sup>"
+_SPACES = (" ", "\u00a0")
 _ESCAPABLE = ("[", "`", "~", "\\")
 
 _RUN = re.compile(r"`+|~+")
 _BEFORE_FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?")
 _IN_CODE = re.compile(r"[^`~\n]+")
-# A space is not plain where a marker may follow.
-_PLAIN = re.compile(r"(?:[^`~\\\[【\uff3b \u00a0]|[ \u00a0](?![ \u00a0\[【\uff3b]|\Z))+")
+# A space, or what may wrap a marker, is not plain where a marker may follow.
+_PLAIN = re.compile(
+    r"(?:[^`~\\\[【\uff3b \u00a0(\uff08*<]"
+    r"|[ \u00a0(\uff08*](?![ \u00a0\[【\uff3b(\uff08*<]|\Z)|<(?!s|\Z))+"
+)
 
 _DASH = r"\s?[-\u2010-\u2015\u2212]\s?"
 _NUMBERS = rf"\d+(?:(?:{_DASH}|[ ]?[,;、\uff0c\uff1b][ ]?)\d+)*"
@@ -206,12 +250,16 @@ _PARTIAL = re.compile(
     r"(?:\[\[?|【|\uff3b)[ ]?"
     r"(?:\d[\d\s,;:、\uff0c\uff1b\u2010-\u2015\u2212-]*(?:†[^\[\]【】\n]*)?\]?)?"
 )
+_WRAPPING_PART = re.compile(r"[(\uff08*]|<sup>")
+_WRAPPINGS = re.compile(r"(?:(?:[(\uff08]|\*{1,3}+|<sup>)[ ]?){1,3}+")
+_SEPARATORS = " ,;、\uff0c\uff1b"
 _NUMBER_OR_RANGE = re.compile(rf"(\d+)(?:{_DASH}(\d+))?")
 _HALF_MARKER = re.compile(r"[\[【\uff3b][ ]?\d[^\[\]【】\uff3d\n]*\Z")
 
 # Names that stand before an index more often than before a citation.
-_ARRAYS = "args|argv|arr|array|buf|choices|dict|items|list|lst|matrix|nums|obj|rows|tuple|vec"
+_ARRAYS = "args argv arr array buf choices dict items list lst matrix nums obj rows tuple vec"
+# Of what stands before, from its end on: a search from its beginning would try each place.
 _NO_CITATION_BEHIND = re.compile(
-    rf"(?:(?<![\w'\u2019])[a-z]|\b(?:{_ARRAYS})|\w_\w*|\(\))(?:\[\d*\])*\Z"
-    r"|\[(?:\s*+\[[\d\s,.;-]*+\]\s*+,?)*+\s*+\Z"  # inside a list of lists
+    rf"(?:\]\d*+\[)*+(?:[a-z](?![\w'\u2019])|(?:{_ARRAYS[::-1].replace(' ', '|')})\b|\w*_\w|\)\()"
+    r"|\s*+(?:,?\s*+\][\d\s,.;-]*+\[\s*+)*+\["  # inside a list of lists
 )

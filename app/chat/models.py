@@ -33,7 +33,10 @@ ANSWER = "To ingest a folder, run `python -m app ingest PATH`. [1]"
 class MessageRequest(BaseModel):
     """A message, and optionally which model answers it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"message": QUESTION}]})
+    # A misspelt field must not be taken for a wish that was granted.
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"message": QUESTION}]}
+    )
 
     message: Annotated[str, AfterValidator(storable)]
     model: str | None = Field(
@@ -54,9 +57,10 @@ class QuestionRequest(MessageRequest):
         }
     )
 
-    selected_text: Annotated[str, AfterValidator(storable)] | None = Field(
+    selected_text: (
+        Annotated[str, Field(max_length=MAX_SELECTED_CHARACTERS), AfterValidator(storable)] | None
+    ) = Field(
         default=None,
-        max_length=MAX_SELECTED_CHARACTERS,
         description="Answer from this text alone, and not from the documents. It is not stored.",
     )
     mode: SearchMode | None = Field(
@@ -66,7 +70,8 @@ class QuestionRequest(MessageRequest):
 
     @model_validator(mode="after")
     def _one_place_to_look(self) -> Self:
-        if self.selected_text is not None and (self.filters or self.mode):
+        filtered = self.filters is not None and self.filters != SearchFilters()
+        if self.selected_text is not None and (filtered or self.mode is not None):
             raise ValueError(
                 "selected_text is answered from alone: leave filters and mode out with it"
             )

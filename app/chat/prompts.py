@@ -38,6 +38,7 @@ __all__ = [
     "parse_question",
     "prompt_hash",
     "question_messages",
+    "render_passage",
 ]
 
 INSTRUCTIONS = f"""\
@@ -67,7 +68,7 @@ def question_messages(
     query: str, passages: Sequence[PromptPassage]
 ) -> list[ChatCompletionMessageParam]:
     """Return the system and the user message that ask for an answer from the passages."""
-    context = "".join(_render_passage(passage) for passage in passages)
+    context = "".join(render_passage(passage) for passage in passages)
     return [
         {"role": "system", "content": INSTRUCTIONS},
         {"role": "user", "content": f"{_CONTEXT}{context}{_QUERY}{_escape_tags(query)}"},
@@ -110,7 +111,8 @@ def prompt_hash(messages: Sequence[Mapping[str, Any]]) -> str:
     return sha256(canonical.encode()).hexdigest()
 
 
-def _render_passage(passage: PromptPassage) -> str:
+def render_passage(passage: PromptPassage) -> str:
+    """Return a passage as it stands in a prompt."""
     attributes = {"n": str(passage.number), "path": passage.path, "title": passage.title}
     rendered = "".join(
         f' {name}="{_escape_value(value)}"' for name, value in attributes.items() if value

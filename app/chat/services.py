@@ -22,7 +22,7 @@ from app.chat.budget import TokenBudget
 from app.chat.citations import check
 from app.chat.constants import MessageStatus
 from app.chat.exceptions import PostProcessingFailed, UnknownModel
-from app.chat.grounding import Grounder, Grounding
+from app.chat.grounding import Grounder, Grounding, prompt_passage
 from app.chat.markers import MarkerFilter
 from app.chat.models import (
     Answer,
@@ -31,14 +31,13 @@ from app.chat.models import (
     Done,
     MessageRequest,
     QuestionRequest,
-    SourceText,
 )
-from app.chat.prompts import PromptPassage, completion_messages, question_messages
+from app.chat.prompts import completion_messages, message_text, question_messages
 from app.chat.streaming import citations_event, sources_event
 from app.core.database import Database, Queries
-from app.core.exceptions import AppError, InvalidRequest
+from app.core.exceptions import AppError, InvalidRequest, UpstreamFailed
 from app.core.handlers import error_response
-from app.core.llm import LLM, AnswerStream
+from app.core.llm import EMPTY_ANSWER, LLM, AnswerStream
 from app.core.streaming import event
 
 __all__ = ["ChatService"]
@@ -46,6 +45,8 @@ __all__ = ["ChatService"]
 logger = logging.getLogger(__name__)
 
 SAVING_SEC = 10
+# Reading so many characters takes less than going to a thread and back.
+SMALL_DELTA = 1_000
 
 
 class ChatService:
@@ -83,10 +84,18 @@ class ChatService:
 
     async def ask(self, request: QuestionRequest) -> AnswerWithSources:
         """Answer from the documents, or from a selected text."""
-        return await self.answer(await self._prepare_question(request))
+        return await self._answer_with_sources(await self._prepare_question(request))
 
     async def answer(self, prepared: Prepared) -> AnswerWithSources:
-        """Answer a question whose passages are known."""
+        """Answer a question whose passages are known.
+
+        Raises:
+            InvalidRequest: they no longer fit into the context window.
+        """
+        await self._budget.check("".join(map(message_text, prepared.messages or ())))
+        return await self._answer_with_sources(prepared)
+
+    async def _answer_with_sources(self, prepared: Prepared) -> AnswerWithSources:
         stored = await self._answer(prepared)
         return AnswerWithSources(
             **dict(stored.to_answer()), sources=prepared.sources, citations=stored.citations
@@ -106,13 +115,13 @@ class ChatService:
 
     async def _prepare_completion(self, request: MessageRequest) -> Prepared:
         model = self._check(request)
-        self._budget.check(request.message)
+        await self._budget.check(request.message)
         question_id = await self._database.run_statement(_insert_question, model, request.message)
         return Prepared(question_id, model, completion_messages(request.message), grounding=None)
 
     async def _prepare_question(self, request: QuestionRequest) -> Prepared:
         model = self._check(request)
-        room = self._budget.for_passages(request.message)
+        room = await self._budget.room_beside(request.message)
         # The two don't need each other; the question is kept whatever becomes of the search.
         question_id, grounding = await asyncio.gather(
             self._database.run_statement(_insert_question, model, request.message),
@@ -140,10 +149,13 @@ class ChatService:
         if prepared.messages is None:
             return await self._save(prepared, nothing_found(prepared.model))
         completion = await self._llm.complete(prepared.messages, prepared.model)
-        markers = _markers(prepared)
+        # A long answer takes longer to read than others should wait.
+        text = await to_thread.run_sync(_read_markers, prepared, completion.text)
+        if not text.strip():
+            raise UpstreamFailed(details={"reason": EMPTY_ANSWER})
         draft = Draft(
             uuid4(),
-            markers.feed(completion.text) + markers.finish(),
+            text,
             completion.model,
             MessageStatus.COMPLETE,
             completion.finish_reason,
@@ -155,7 +167,6 @@ class ChatService:
         try:
             if not prepared.sources:
                 return await self._database.run_statement(store_answer, prepared, draft)
-            # A long answer takes longer to check than others should wait.
             cited = await to_thread.run_sync(check, draft.text, citable(prepared.sources))
             draft = dataclasses.replace(draft, cited=cited)
             if not cited:
@@ -176,9 +187,11 @@ class ChatService:
 
     async def _nothing_found_events(self, prepared: Prepared) -> AsyncGenerator[bytes]:
         draft = nothing_found(prepared.model)
+        # Stored first: the reader may leave at any of these.
+        last_events = await self._last_events(prepared, draft)
         yield sources_event([])
         yield event("message", _chunk(draft.id, draft.model, draft.text, draft.finish_reason))
-        for last in await self._last_events(prepared, draft):
+        for last in last_events:
             yield last
 
     async def _events(self, prepared: Prepared, upstream: AnswerStream) -> AsyncGenerator[bytes]:
@@ -197,7 +210,7 @@ class ChatService:
             if prepared.grounding is not None:
                 yield sources_event(prepared.sources)
             async for delta in upstream:
-                content = markers.feed(delta.content)
+                content = await _feed(markers, delta.content)
                 if delta.finish_reason:
                     content += markers.finish()
                     finish_reason = delta.finish_reason
@@ -207,6 +220,8 @@ class ChatService:
                         "message",
                         _chunk(answer_id, upstream.model, content, delta.finish_reason),
                     )
+            if not any(piece.strip() for piece in pieces):
+                raise UpstreamFailed(details={"reason": EMPTY_ANSWER})  # noqa: TRY301 -- as any other
             status = MessageStatus.COMPLETE
         except Exception as error:  # noqa: BLE001 -- after the first byte every failure is an event
             status = MessageStatus.FAILED
@@ -253,7 +268,7 @@ def prepare(
     replay_of: UUID | None = None,
 ) -> Prepared:
     """Put a question and its passages into a prompt; without passages there is nothing to ask."""
-    passages = [_prompt_passage(source) for source in grounding.sources]
+    passages = [prompt_passage(source) for source in grounding.sources]
     messages = question_messages(question, passages) if passages else None
     return Prepared(question_id, model, messages, grounding, replay_of)
 
@@ -266,6 +281,17 @@ class _Verbatim:
 
     def finish(self) -> str:
         return ""
+
+
+def _read_markers(prepared: Prepared, text: str) -> str:
+    markers = _markers(prepared)
+    return markers.feed(text) + markers.finish()
+
+
+async def _feed(markers: MarkerFilter | _Verbatim, delta: str) -> str:
+    if len(delta) <= SMALL_DELTA:
+        return markers.feed(delta)
+    return await to_thread.run_sync(markers.feed, delta)
 
 
 def _markers(prepared: Prepared) -> MarkerFilter | _Verbatim:
@@ -286,12 +312,6 @@ def _chunk(answer_id: UUID, model: str, content: str, finish_reason: str | None)
         model=model,
         content=content,
         finish_reason=finish_reason,
-    )
-
-
-def _prompt_passage(source: SourceText) -> PromptPassage:
-    return PromptPassage(
-        source.number, source.path, source.title, tuple(source.heading_path), source.text
     )
 
 

@@ -6,16 +6,20 @@ the passage count against it: they were put together from several places. The pi
 statement when
 
 1. the score is at least `MIN_SCORE`;
-2. every number and name of the statement stands in the piece or in its headings, and every quoted
-   string and code literal in the passage;
+2. every number of the statement with its unit and bound ("at least"), every name, and a word of
+   every clause stands in the piece or in its headings, and every quoted string and code literal in
+   the passage;
 3. nothing that both speak of is negated in one and not in the other, and no word has its opposite
    in place of it;
-4. the statement says something by itself, as "No." or "It does." don't.
+4. no word stands in the place of another word of the piece, nor between two that follow each other;
+5. the statement says something by itself, as "No." or "It does." don't: it has two terms, or is all
+   that the piece says.
 
 Code is supported when each of its lines stands in the passage, in their order.
 
 What it can't see: a paraphrase without common words or in another language (never verified), and
-terms put together wrongly ("A beat B" for "B beat A").
+terms put together wrongly ("A beat B" for "B beat A"), and words made up between others that are
+not the piece's own.
 """
 
 import math
@@ -24,10 +28,12 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from app.chat import facts
 from app.chat.pieces import Piece, cut
+from app.chat.quantities import Quantity, agree, quantities, without_numbers
 from app.chat.terms import terms, terms_of_query
 
 __all__ = ["MIN_SCORE", "Passage", "Statement", "Support"]
@@ -35,6 +41,7 @@ __all__ = ["MIN_SCORE", "Passage", "Statement", "Support"]
 MIN_SCORE = 0.5
 ABOVE_WEIGHT = 0.5
 ELSEWHERE_PENALTY = 3.0
+FEWEST_TERMS = 2  # of a statement that is less than a whole sentence
 MAX_STARTS = 10  # places where code that repeats itself may begin
 
 
@@ -60,19 +67,34 @@ class Statement:
         return terms_of_query(self.text)
 
     @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Its terms that are no numbers."""
+        return without_numbers(self.terms)
+
+    @cached_property
+    def plain(self) -> str:
+        """All that it says, as `plain` leaves it."""
+        return facts.plain(self.text)
+
+    @cached_property
     def is_empty(self) -> bool:
         """Whether it says nothing by itself."""
         return facts.is_empty(self.text)
 
     @cached_property
-    def numbers(self) -> frozenset[str]:
-        """As the piece must have them."""
-        return facts.numbers(self.text)
+    def quantities(self) -> frozenset[Quantity]:
+        """As the piece or its headings must have them."""
+        return quantities(self.text)
 
     @cached_property
     def names(self) -> frozenset[str]:
         """As the piece or its headings must have them."""
         return facts.names(self.text)
+
+    @cached_property
+    def clauses(self) -> list[frozenset[str]]:
+        """Of each, the piece or its headings must have a term."""
+        return facts.clauses(self.text)
 
     @cached_property
     def literals(self) -> list[str]:
@@ -123,10 +145,15 @@ class Passage:
                 shared[place] += weight
         if not shared:
             return self._nothing()
-        best = self._pieces[max(shared, key=lambda place: (shared[place], -place))]
+        best = self._pieces[max(shared, key=lambda place: self._rank(statement, shared, place))]
         score = self._score(weights, best)
         is_enough = not statement.is_code and score >= MIN_SCORE and self._agrees(statement, best)
         return Support(best.start, best.end, score, is_enough)
+
+    def _rank(
+        self, statement: Statement, shared: dict[int, float], place: int
+    ) -> tuple[float, bool, int]:
+        return shared[place], statement.plain == self._pieces[place].plain, -place
 
     def _score(self, weights: dict[str, float], piece: "_Read") -> float:
         covered = elsewhere = 0.0
@@ -141,13 +168,17 @@ class Passage:
 
     def _agrees(self, statement: Statement, piece: "_Read") -> bool:
         common = piece.terms.intersection(statement.terms)
+        known = piece.terms | piece.terms_above
         return (
             not statement.is_empty
-            and statement.numbers <= piece.numbers
-            and statement.names <= piece.terms | piece.terms_above
+            and (len(statement.terms) >= FEWEST_TERMS or statement.plain == piece.plain)
+            and agree(statement.quantities, piece.quantities, known)
+            and statement.names <= known
+            and not any(clause.isdisjoint(known) for clause in statement.clauses)
             and all(literal in self._plain for literal in statement.literals)
             and not (statement.negated ^ piece.negated) & common
             and not facts.opposed(terms(statement.text), piece.terms)
+            and not facts.around_unknown(statement.words, known) & piece.places(statement.words)
         )
 
     def _support_code(self, statement: Statement) -> Support | None:
@@ -188,9 +219,22 @@ class _Read:
     def terms_above(self) -> frozenset[str]:
         return terms(*self._above)
 
+    def places(self, said: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Return the terms between which a word that is not here must be made up."""
+        replaced = facts.around_unknown(self._words, frozenset(said))
+        return replaced.union(pairwise(self._words))
+
     @cached_property
-    def numbers(self) -> frozenset[str]:
-        return facts.numbers("\n".join((self._text, *self._above)))
+    def _words(self) -> tuple[str, ...]:
+        return without_numbers(terms_of_query(self._text))
+
+    @cached_property
+    def plain(self) -> str:
+        return facts.plain(self._text)
+
+    @cached_property
+    def quantities(self) -> frozenset[Quantity]:
+        return frozenset[Quantity]().union(*map(quantities, (self._text, *self._above)))
 
     @cached_property
     def negated(self) -> frozenset[str]:

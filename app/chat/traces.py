@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from anyio import to_thread
 from pydantic import BaseModel, Field
 
 from app.chat.answers import Prepared
@@ -19,6 +20,10 @@ from app.core.database import Database, Queries
 from app.core.exceptions import NotFound
 
 __all__ = ["Replay", "read_trace", "replay"]
+
+
+# Comparing takes time with the square of the lines.
+MAX_DIFF_LINES = 2_000
 
 
 class Difference(BaseModel):
@@ -40,7 +45,7 @@ class Replay(BaseModel):
         "`citations`."
     )
     diff: list[str] = Field(
-        description="The lines of the answers that differ.",
+        description="The lines that differ; none when there are thousands of lines.",
         examples=[["-Run `make start`. [1]", "+Run `make run-dev`. [1]"]],
     )
 
@@ -72,7 +77,7 @@ async def replay(database: Database, chat: ChatService, message_id: UUID) -> Rep
         answer=answer,
         same=before.message == after.message,
         differences=_differences(before, after),
-        diff=_diff(before.message, after.message),
+        diff=await to_thread.run_sync(_diff, before.message, after.message),
     )
 
 
@@ -88,7 +93,9 @@ def _read_trace(queries: Queries, message_id: UUID) -> Trace:
     passages = [
         _traced(sources[used.number], used, places.get(used.number)) for used in made.passages
     ]
-    citations = [StoredCitation(**citation) for citation in row.pop("citations")]
+    citations = [
+        _shifted(StoredCitation(**citation), sources, places) for citation in row.pop("citations")
+    ]
     return Trace(**dict(made) | row | {"passages": passages, "citations": citations})
 
 
@@ -109,6 +116,18 @@ def _read_passages(queries: Queries, made: Provenance) -> dict[int, Mapping[str,
 def _traced(source: Source, used: UsedPassage, place: Mapping[str, Any] | None) -> TracedPassage:
     now = {"text": None} if place is None else {key: place[key] for key in ("text", "start", "end")}
     return TracedPassage(**dict(source) | dict(used) | now)
+
+
+def _shifted(
+    citation: StoredCitation, sources: Mapping[int, Source], places: Mapping[int, Mapping[str, Any]]
+) -> StoredCitation:
+    """Return a citation with its place in the passage where that stands now."""
+    place = places.get(citation.marker)
+    if place is None:
+        return citation
+    shift = place["start"] - sources[citation.marker].start
+    start, end = citation.start + shift, citation.end + shift
+    return citation.model_copy(update={"start": start, "end": end})
 
 
 def _prepared(before: Trace, model: str) -> Prepared:
@@ -140,13 +159,26 @@ def _source_text(passage: TracedPassage) -> SourceText:
 
 
 def _differences(before: Trace, after: Trace) -> list[Difference]:
+    pairs = {
+        "model": (before.model, after.model),
+        "prompt_hash": (before.prompt_hash, after.prompt_hash),
+        "citations": (_cited(before), _cited(after)),
+    }
     return [
         Difference(what=what, before=old, after=new)
-        for what in ("model", "prompt_hash", "citations")
-        if (old := getattr(before, what)) != (new := getattr(after, what))
+        for what, (old, new) in pairs.items()
+        if old != new
     ]
 
 
+def _cited(trace: Trace) -> list[dict[str, Any]]:
+    fields = {"marker", "document_id", "start", "end", "verified", "score"}
+    return [citation.model_dump(mode="json", include=fields) for citation in trace.citations]
+
+
 def _diff(before: str, after: str) -> list[str]:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    old, new = before.splitlines(), after.splitlines()
+    if len(old) + len(new) > MAX_DIFF_LINES:
+        return []
+    lines = difflib.unified_diff(old, new, n=0, lineterm="")
     return [line for line in list(lines)[2:] if not line.startswith("@@")]

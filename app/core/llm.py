@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 
 from app.core.exceptions import UpstreamFailed, UpstreamTimedOut
 
-__all__ = ["LLM", "AnswerStream", "Completion", "Delta", "Usage"]
+__all__ = ["EMPTY_ANSWER", "LLM", "AnswerStream", "Completion", "Delta", "Usage"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +26,14 @@ REASONS = {
     "Check OPENAI_BASE_URL and OPENAI_MODELS.",
     429: "The language model's server limits the rate of requests. Try again later.",
 }
+TOO_LONG = (
+    "The prompt is longer than the model's context window. Set CONTEXT_TOKENS to that of the "
+    "smallest model."
+)
 UNREACHABLE = "The language model's server can't be reached. Check OPENAI_BASE_URL."
 CUT_OFF = "The language model's server closed the connection before the answer was complete."
 NOT_A_COMPLETION = "The language model's server sent something that is not a chat completion."
-EMPTY = "The language model sent an empty answer."
+EMPTY_ANSWER = "The language model sent an empty answer."
 # Seconds or a date; what else an upstream may say there is not passed on.
 RETRY_AFTER = re.compile(r"[0-9]{1,9}|\w{3}, [\w :]{1,30}", re.ASCII)
 # What a column of PostgreSQL's type integer holds.
@@ -148,7 +152,7 @@ class AnswerStream:
         if not finished:
             raise _failed(NOT_A_COMPLETION if empty else CUT_OFF)
         if empty:
-            raise _failed(EMPTY)
+            raise _failed(EMPTY_ANSWER)
 
     async def close(self) -> None:
         """End the upstream call, wherever it is."""
@@ -174,7 +178,7 @@ def _completion(response: ChatCompletion, model: str) -> Completion:
     choice = response.choices[0]
     text = _text(choice.message.content)
     if not text:
-        raise _failed(EMPTY)
+        raise _failed(EMPTY_ANSWER)
     return Completion(
         text,
         _text(response.model) or model,
@@ -230,6 +234,8 @@ def _translated_errors(*, started: bool) -> Iterator[None]:
 def _refused(error: openai.APIStatusError) -> UpstreamFailed:
     status = error.status_code
     reason = REASONS.get(status, f"The language model's server answered with HTTP {status}.")
+    if error.code == "context_length_exceeded":
+        reason = TOO_LONG
     details: dict[str, Any] = {"reason": reason, "upstream_status": status}
     retry_after = error.response.headers.get("retry-after", "")
     headers = {"Retry-After": retry_after} if RETRY_AFTER.fullmatch(retry_after) else {}

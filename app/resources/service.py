@@ -165,7 +165,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             budget,
             lambda: live_model.current.embedder,
             top_k=settings.retrieval_top_k,
-            context_tokens=settings.context_tokens,
             generation_timeout_sec=settings.generation_timeout_sec,
         )
         chat = ChatService(

@@ -160,6 +160,59 @@ def test_common_words_alone_verify_nothing(answer: str, text: str) -> None:
     assert not cited.verified
 
 
+WORKER = "A worker asks for jobs. It waits ten seconds before it gives up. Running jobs end first."
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # A clause, a word in the place of another, a word more.
+        "It waits ten seconds before it gives up, and then pages the on-call engineer.",
+        "It waits ten seconds before it gives up; all engineers are paged.",
+        "Running jobs are killed first.",
+        "Running database jobs end first.",
+        # Another unit, another bound.
+        "It waits ten minutes before it gives up.",
+        "It waits 10 ms before it gives up.",
+        "It waits less than ten seconds before it gives up.",
+        "It waits at least ten seconds before it gives up.",
+        "It waits ten seconds or more before it gives up.",
+        "It waits up to ten seconds before it gives up.",
+        "It waits over 10 seconds before it gives up.",
+        # Too little to be a statement.
+        "Ten.",
+        "Worker.",
+    ],
+)
+def test_what_is_made_up_besides_the_words_of_a_passage_is_not_verified(said: str) -> None:
+    (cited,) = check(f"{said} [1]", [Citable(1, WORKER, 0)])
+    assert not cited.verified
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("It waits ten seconds.", "It waits ten seconds before it gives up."),
+        ("It waits 10 s before giving up.", "It waits ten seconds before it gives up."),
+        ("It keeps no more than 5 runs.", "It keeps at most **5** runs."),
+        ("It keeps at least 5 runs.", "It keeps 5 runs or more."),
+        ("More than 5 runs are kept.", "Over 5 runs are kept."),
+        ("It costs $5 a year.", "It costs 5 dollars a year."),
+        ("Half of them, 50% of the runs, failed.", "Half of them, 50 percent of the runs, failed."),
+        ("In 1999 Ada wrote it.", "Ada wrote it in 1999 alone."),
+        ("Deprecated.", "Deprecated."),
+    ],
+)
+def test_quantities_and_short_statements_that_agree_are_verified(said: str, written: str) -> None:
+    (cited,) = check(f"{said} [1]", [Citable(1, f"Other things. {written} More things.", 0)])
+    assert (cited.quote, cited.verified) == (written, True)
+
+
+def test_a_short_sentence_is_found_behind_a_longer_one_with_its_word() -> None:
+    (cited,) = check("This land! [1]", [Citable(1, "Renew the face of the land! This land!", 0)])
+    assert (cited.quote, cited.verified) == ("This land!", True)
+
+
 def test_a_row_is_read_with_the_head_of_its_table() -> None:
     table = "| Limit | Default timeout |\n|---|---|\n| `upload` | 30 |"
     (cited,) = check("The default timeout limit of `upload` is 30 [1].", [Citable(1, table, 0)])

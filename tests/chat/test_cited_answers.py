@@ -8,7 +8,7 @@ import pytest
 from tests.chat.asking import ask, until_found
 from tests.conftest import Ingest
 from tests.support import execute, fetch, parse_events, read_events
-from tests.upstream import Upstream
+from tests.upstream import Upstream, chunk, sse
 
 LAKE = """# Zürich 🏔️
 
@@ -77,6 +77,32 @@ async def test_a_marker_that_points_nowhere_is_removed(
 
     assert answer["message"] == "The lake lies 406 m above the sea. It is long."
     assert answer["citations"] == []
+
+
+async def test_an_answer_of_nothing_but_unknown_markers_is_empty(
+    api_with_lake: httpx2.AsyncClient, upstream: Upstream
+) -> None:
+    upstream.behave = upstream.answers("[99]", " [0]")
+
+    response = await api_with_lake.post("/v1/qa-create", json={"message": QUESTION})
+    events = await read_events(api_with_lake, "/v1/qa-stream", QUESTION)
+
+    assert response.status_code == 502
+    assert response.json()["error"]["details"]["reason"] == (
+        "The language model sent an empty answer."
+    )
+    assert events[-1].name == "error"
+    assert events[-1].data["code"] == "upstream_failed"
+
+
+@pytest.mark.parametrize("path", ["/v1/qa-create", "/v1/qa-stream", "/v1/completion"])
+async def test_a_misspelt_field_is_not_ignored(upstream_api: httpx2.AsyncClient, path: str) -> None:
+    body = {"message": QUESTION, "filter": {"path_prefixes": ["nowhere"]}}
+
+    response = await upstream_api.post(path, json=body)
+
+    assert response.status_code == 422
+    assert "filter" in response.json()["detail"]
 
 
 async def test_an_answer_without_markers_has_no_citations(
@@ -194,8 +220,6 @@ async def test_citations_are_stored_without_the_documents_words(
 async def test_the_reader_who_leaves_leaves_citations_of_what_was_said(
     api_with_lake: httpx2.AsyncClient, upstream: Upstream, database_url: str
 ) -> None:
-    from tests.upstream import chunk, sse  # noqa: PLC0415
-
     upstream.behave = upstream.says(
         sse(chunk("The lake lies 406 m above the sea. [1] And")), then_break=True
     )

@@ -70,6 +70,39 @@ def test_unknown_markers_go_together_with_the_space_before_them(answer: str, tex
 
 
 @pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("Nobody ([99]).", "Nobody."),
+        ("Nobody **[99]**.", "Nobody."),
+        ("Nobody *[99]* says so.", "Nobody says so."),
+        ("Nobody<sup>[99]</sup>.", "Nobody."),
+        ("Nobody <sup> [99] </sup>.", "Nobody."),
+        ("Nobody (**[99]**).", "Nobody."),
+        ("Nobody ([98][99]).", "Nobody."),
+        ("Nobody ([98], 【99】; [0]).", "Nobody."),
+        ("没有人（【99】）。", "没有人。"),
+        ("Nobody ([99])", "Nobody"),
+        # Somebody is left in them.
+        ("Some ([1]).", "Some ([1])."),
+        ("Some ([1][99]).", "Some ([1])."),
+        ("Some <sup>[1]</sup>.", "Some <sup>[1]</sup>."),
+        ("Some **[1]** and *[2, 99]*.", "Some **[1]** and *[2]*."),
+        ("Some (see [99]).", "Some (see)."),
+        ("A **bold [99]** word.", "A **bold** word."),
+        ("A link ([99](a.md)).", "A link ([99](a.md))."),
+        ("A link [1]([99]).", "A link [1]()."),
+        ("None () of ** these ** <sup></sup>.", "None () of ** these ** <sup></sup>."),
+        ("* [99] An item\n* ([99]) Another", "* An item\n* Another"),
+        ("Code `([99])` stays.", "Code `([99])` stays."),
+        ("Never closed ([99]", "Never closed ("),
+        ("Closed wrongly **([99]**.", "Closed wrongly **(**."),
+    ],
+)
+def test_what_wraps_only_unknown_markers_goes_with_them(answer: str, text: str) -> None:
+    assert cleaned(answer) == text
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         "Call `rows[1]` or `x [99]` here.",
@@ -139,6 +172,7 @@ ALPHABET = [
     *"[](){}`~\\ \n.,-–:;†^>012345679ax一【】［］",
     *("[1]", "[99]", "[1, 2]", "[1-3]", "【2†source】", "```", "~~~", "````", "\n\n", "- ", "1. "),
     *("list", "word", "word ", "[[", "]]", "](", "\n```py\n", "\n```\n", "`[9]`", "\u00a0"),
+    *("*", "**", "<sup>", "</sup>", "([99])", "(**[99]", "**)", "（"),
 ]
 
 
@@ -177,6 +211,11 @@ def test_a_cleaned_text_has_nothing_left_to_remove(seed: int) -> None:
         "```\n",
         "[",
         "9",
+        "(",
+        ")",
+        "**",
+        "<sup>",
+        "</sup>",
     )
     for _ in range(500):
         once = cleaned("".join(rng.choices(pieces, k=20)))
@@ -194,7 +233,24 @@ def test_a_plain_answer_is_never_held_back_for_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "[1", "[[1],", "`", "` ", "[1]", "[99] ", "\\", "~", "```\n"]
+    "piece",
+    [
+        "[",
+        "[1",
+        "[[1],",
+        "`",
+        "` ",
+        "[1]",
+        "[99] ",
+        "\\",
+        "~",
+        "```\n",
+        "*",
+        "(",
+        "([9] ",
+        "<su",
+        " ",
+    ],
 )
 def test_hostile_answers_are_read_in_one_go(piece: str) -> None:
     answer = piece * (20_000 // len(piece))

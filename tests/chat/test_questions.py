@@ -78,12 +78,12 @@ async def test_the_language_model_gets_the_passages_and_the_question(
     await until_found(upstream_api, "guide.md")
     upstream.requests.clear()
 
-    answer = (await ask(upstream_api, "How do I back up?")).json()
+    answer = (await ask(upstream_api, "How do I make backups?")).json()
 
     system, user = upstream.requests[0]["messages"]
     assert system["role"] == "system"
     assert "Copy the database every night." in user["content"]
-    assert "How do I back up?" in user["content"]
+    assert "How do I make backups?" in user["content"]
     assert answer["message"] == "Run `make run-dev`. [1]"
     assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
 

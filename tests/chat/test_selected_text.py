@@ -48,11 +48,12 @@ async def test_a_selection_that_says_nothing_about_it_finds_nothing(
 
 
 async def test_the_selection_is_not_stored(api: httpx2.AsyncClient, database_url: str) -> None:
-    secret = "The launch code of the rocket is kept in the green safe."
-    await ask(api, "Who wrote the novel Ulysses?", selected_text=secret)
+    secret = "# Launch code of the green safe\n\nThe rocket flies on Sunday, says the pilot.\n"
+    answer = await ask(api, "When does the rocket fly?", selected_text=secret)
 
     rows = fetch(database_url, "SELECT CAST(message.* AS text) FROM message")
 
+    assert answer["sources"][0]["heading_path"] == ["Launch code of the green safe"]
     assert len(rows) == 2
     assert not any("green safe" in row for (row,) in rows)
     assert fetch(database_url, "SELECT FROM document") == []
@@ -101,8 +102,17 @@ async def test_a_selection_goes_neither_with_filters_nor_with_a_mode(
         assert "leave filters and mode out" in response.json()["detail"]
 
 
+async def test_filters_that_say_nothing_go_with_a_selection(api: httpx2.AsyncClient) -> None:
+    answer = await ask(api, QUESTION, selected_text=HOURS, filters={}, mode=None)
+
+    assert answer["citations"] != []
+
+
 async def test_an_empty_or_endless_selection_is_refused(api: httpx2.AsyncClient) -> None:
-    for text, reason in (("  \n ", "must not be empty"), ("x" * 50_001, "at most 50000")):
+    for text, reason in (
+        ("  \n ", "must not be empty"),
+        ("x" * 50_001, "at most 50000 characters"),
+    ):
         body = {"message": QUESTION, "selected_text": text}
         response = await api.post("/v1/qa-create", json=body)
 

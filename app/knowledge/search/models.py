@@ -68,29 +68,27 @@ class SearchRequest(BaseModel):
 
     query: Text
     top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
-    mode: SearchMode = SearchMode.HYBRID
-    filters: SearchFilters = SearchFilters()
+    mode: SearchMode | None = Field(default=None, description="Unset means `hybrid`.")
+    filters: SearchFilters | None = None
 
 
 class LegScore(BaseModel):
     """What one of the two searches says of a passage."""
 
     score: float = Field(description="The cosine, or the BM25 score.", examples=[0.71])
-    rank: int | None = Field(
-        description="From 1; null when that search alone would not have found it.", examples=[2]
-    )
+    rank: int = Field(description="From 1.", examples=[2])
 
     @classmethod
     def dense(cls, ranked: Ranked) -> Self | None:
         """Return what the search by meaning says of a candidate."""
-        if ranked.dense_score is None:
+        if ranked.dense_score is None or ranked.dense_rank is None:
             return None
         return cls(score=ranked.dense_score, rank=ranked.dense_rank)
 
     @classmethod
     def bm25(cls, ranked: Ranked) -> Self | None:
         """Return what the search by words says of a candidate."""
-        if ranked.sparse_score is None:
+        if ranked.sparse_score is None or ranked.sparse_rank is None:
             return None
         return cls(score=ranked.sparse_score, rank=ranked.sparse_rank)
 
@@ -111,9 +109,16 @@ class Hit(BaseModel):
     start: int = Field(description="Characters into the document's text.", examples=[120])
     end: int = Field(description="Exclusive.", examples=[640])
     text: str = Field(examples=["To ingest a folder, run `python -m app ingest PATH`."])
-    score: float = Field(description="Both searches fused.", examples=[0.83])
-    dense: LegScore | None = Field(description="The search by meaning; null when it was not asked.")
-    bm25: LegScore | None = Field(description="The search by words; null when nothing matched.")
+    score: float = Field(
+        description="What it was chosen by: `fused`, or the reranking model's score.",
+        examples=[0.83],
+    )
+    fused: float = Field(description="Both searches fused, 0 to 1.", examples=[0.83])
+    dense: LegScore | None = Field(
+        description="What the search by meaning says; null when it was not asked, or the passage "
+        "was not among its first hundred."
+    )
+    bm25: LegScore | None = Field(description="What the search by words says; null likewise.")
 
 
 class SearchResult(BaseModel):

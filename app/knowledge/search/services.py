@@ -2,8 +2,9 @@
 
 from app.core.exceptions import InvalidRequest
 from app.knowledge.passages import RetrievedPassage
-from app.knowledge.retrieval import Retriever
+from app.knowledge.retrieval import Retriever, SearchMode
 from app.knowledge.search.models import Hit, LegScore, SearchRequest, SearchResult
+from app.knowledge.vector_index import EVERYTHING
 
 __all__ = ["search"]
 
@@ -22,12 +23,12 @@ async def search(
             f"query: must not be longer than {max_characters} characters",
             details={"characters": len(request.query)},
         )
-    found = await retriever.search(
-        request.query, limit=request.top_k, mode=request.mode, where=request.filters.to_index()
-    )
+    mode = request.mode or SearchMode.HYBRID
+    where = request.filters.to_index() if request.filters else EVERYTHING
+    found = await retriever.search(request.query, limit=request.top_k, mode=mode, where=where)
     return SearchResult(
         query=request.query,
-        mode=request.mode,
+        mode=mode,
         hits=[_hit(rank, passage) for rank, passage in enumerate(found.passages, start=1)],
         relevance=found.relevance,
         relevant=found.relevant,
@@ -52,6 +53,7 @@ def _hit(rank: int, passage: RetrievedPassage) -> Hit:
         end=passage.end,
         text=passage.text,
         score=passage.score,
+        fused=passage.fused,
         dense=LegScore.dense(passage.ranked),
         bm25=LegScore.bm25(passage.ranked),
     )

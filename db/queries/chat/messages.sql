@@ -36,25 +36,30 @@ FROM message AS answer
 JOIN message AS question ON question.id = answer.question_id
 WHERE answer.id = :id
 
--- :name locate_quotes :many
--- :doc Those of the quotes that stand in their documents, with their chunks and lines there, from 1.
+-- :name locate_passages :many
+-- :doc What stands where passages were, on which line it begins, and the chunks that are there.
 SELECT given.number, document.media_type,
+    substr(document.text, given.start + 1, given."end" - given.start) AS text,
+    CASE
+        WHEN given.count_lines
+        THEN 1 + given.start - length(replace(left(document.text, given.start), chr(10), ''))
+    END AS first_line,
     (
-        SELECT chunk.id
+        SELECT coalesce(
+            jsonb_agg(
+                jsonb_build_object('id', chunk.id, 'start', chunk.start_offset)
+                ORDER BY chunk.start_offset
+            ),
+            '[]'
+        )
         FROM chunk
-        WHERE chunk.document_id = document.id AND chunk.start_offset <= given.start
-        ORDER BY chunk.start_offset DESC
-        LIMIT 1
-    ) AS chunk_id,
-    1 + length(before.text) - length(replace(before.text, chr(10), '')) AS first_line,
-    1 + length(before.text || given.quote)
-        - length(replace(before.text || given.quote, chr(10), '')) AS last_line
-FROM jsonb_to_recordset(CAST(:quotes AS jsonb)) AS given (
-    number integer, document_id uuid, start integer, quote text
+        WHERE chunk.document_id = document.id
+            AND chunk.start_offset < given."end" AND chunk.end_offset > given.start
+    ) AS chunks
+FROM jsonb_to_recordset(CAST(:passages AS jsonb)) AS given (
+    number integer, document_id uuid, start integer, "end" integer, count_lines boolean
 )
 JOIN document ON document.id = given.document_id
-CROSS JOIN LATERAL (SELECT left(document.text, given.start) AS text) AS before
-WHERE substr(document.text, given.start + 1, length(given.quote)) = given.quote
 
 -- :name read_passages :many
 -- :doc What stands now where the chunks of passages are.
