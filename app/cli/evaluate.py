@@ -1,6 +1,7 @@
 """`python -m app eval`: how good retrieval and answers are on judged questions."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,9 @@ def _parse_floors(floors: Sequence[str], names: set[str]) -> dict[str, float]:
             parsed[name] = float(value)
         except ValueError:
             raise InvalidRequest(f"--fail-below {floor}: {value!r} is no number.") from None
+        if not math.isfinite(parsed[name]):
+            # Nothing is below "nan".
+            raise InvalidRequest(f"--fail-below {floor}: {value!r} is no floor; it is from 0 to 1.")
     return parsed
 
 

@@ -25,7 +25,7 @@ from app.knowledge.vector_index import Legs
 __all__ = ["FLOOR", "PASSAGES_READ", "Signals", "measure", "relevance"]
 
 # Below it nothing was found. Of questions that the documents answer, 5% fall below.
-FLOOR: Final = 0.22
+FLOOR: Final = 0.18
 
 COVERAGE_WEIGHT: Final = 4.75
 STANDOUT_WEIGHT: Final = 13.5
@@ -39,7 +39,7 @@ BACKGROUND_RANK: Final = 50
 # higher, it makes the floor lenient rather than strict.
 FEW_BACKGROUND: Final = 0.2
 # Stands in where only BM25 was asked: the floor is then a coverage of 0.38.
-NO_STANDOUT: Final = 0.3
+NO_STANDOUT: Final = 0.28
 # The IDF of a term that none of a few thousand passages has, assumed where nothing else is known,
 # and how firmly; no term weighs less than the last.
 RARE: Final = 8.0
@@ -89,7 +89,7 @@ def measure(
     passages = [encoder.encode_document(text) for text in texts[:PASSAGES_READ]]
     found = [dict(zip(passage.indices, passage.values, strict=True)) for passage in passages]
     scores = [candidate.sparse_score for candidate in candidates[: len(found)]]
-    weights = _weigh(terms, found, scores)
+    weights = _weigh(terms, found, scores, _rarest(legs))
     shares = [
         sum(weights[term] for term in asked if term in found[0]) / sum(weights[t] for t in asked)
         for sentence in _asking(query)
@@ -113,15 +113,24 @@ def _asking(query: str) -> list[str]:
     return questions or sentences
 
 
+def _rarest(legs: Legs) -> float:
+    """Return the IDF of a term that no passage has: in a small knowledge base it is no rarity."""
+    count = len(legs.dense)
+    return math.log(2 * count + 2) if 0 < count < BACKGROUND_RANK else RARE
+
+
 def _weigh(
-    terms: Sequence[int], found: Sequence[Mapping[int, float]], scores: Sequence[float | None]
+    terms: Sequence[int],
+    found: Sequence[Mapping[int, float]],
+    scores: Sequence[float | None],
+    rarest: float,
 ) -> dict[int, float]:
     """Tell the terms' IDF, which only the index knows, from the scores that it led to.
 
     A BM25 score is the sum of IDF times frequency weight over the terms: an equation for each
-    passage. Ridge regression solves them, and leaves `RARE` where they tell nothing.
+    passage. Ridge regression solves them, and leaves `rarest` where they tell nothing.
     """
-    idf = np.full(len(terms), RARE)
+    idf = np.full(len(terms), rarest)
     scored = [(passage, score) for passage, score in zip(found, scores, strict=True) if score]
     if scored:
         frequencies = np.array(

@@ -1,8 +1,8 @@
-"""Which share of an answer is cited."""
+"""Which share of an answer is cited, and whether it has the words of the gold answer."""
 
 import pytest
 
-from app.evaluation.answers import cited_share
+from app.evaluation.answers import cited_share, has_words
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,18 @@ from app.evaluation.answers import cited_share
 )
 def test_a_sentence_is_cited_when_a_marker_follows_it(message: str, share: float | None) -> None:
     assert cited_share(message, sources=2) == share
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Ducks swim on ponds. Their feathers repel water.",
+        "As it says: ducks swim\non ponds [1]. Their feathers repel water [2].",
+        "Ducks swim on ponds.[1] Their feathers repel water.[1][2]",
+        "Ducks swim on ponds. [1] Their feathers repel water. [1, 2]",
+    ],
+)
+def test_an_answer_has_the_gold_words_whatever_markers_stand_between_them(message: str) -> None:
+    words = ["Ducks swim on ponds. Their feathers", "repel water."]
+    assert has_words(message, 2, words)
+    assert not has_words(message, 2, [*words, "Bats"])

@@ -99,6 +99,8 @@ def test_a_later_run_is_compared_with_a_saved_one(
         (["--fail-below", "ndcg=0.7"], "The metrics are ndcg@10, recall@5,"),
         (["--fail-below", "ndcg@10"], "must be METRIC=VALUE, such as ndcg@10=0.70"),
         (["--fail-below", "ndcg@10=high"], "'high' is no number"),
+        (["--fail-below", "ndcg@10=nan"], "'nan' is no floor; it is from 0 to 1"),
+        (["--fail-below", "ndcg@10=-inf"], "'-inf' is no floor"),
         (["--fail-below", "answered=0.5"], "doesn't measure answered, but ndcg@10"),
         (["--compare", "/does/not/exist.json"], "/does/not/exist.json can't be read"),
         (["--save", "/does/not/exist/run.json"], "There is no folder /does/not/exist"),
