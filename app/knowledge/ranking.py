@@ -84,6 +84,7 @@ def diversify(
     numbers = {document: number for number, document in enumerate(dict.fromkeys(documents))}
     document_of = np.array([numbers[document] for document in documents])
     crowding = np.zeros(len(candidates))
+    alike = vectors @ vectors.T
     similarity = np.full(len(candidates), -1.0)
     left = scores.copy()
     chosen: list[int] = []
@@ -92,7 +93,7 @@ def diversify(
         chosen.append(best)
         scores[best] = -np.inf
         crowding += CROWDING * (document_of == document_of[best])
-        similarity = np.maximum(similarity, vectors @ vectors[best])
+        similarity = np.maximum(similarity, alike[best])
         redundancy = (similarity - REDUNDANT_FROM).clip(0, None) / (1 - REDUNDANT_FROM)
         left = scores - crowding - REDUNDANCY * redundancy
     return chosen
