@@ -116,7 +116,7 @@ async def _search(settings: Settings, query: str, limit: int) -> None:
     from app.resources.service import open_resources
 
     async with open_resources(settings) as resources:
-        found = await resources.retriever.search(query, limit=limit)
+        found = await resources.retriever.search(query, limit=limit, merged=False)
     for passage in found.passages:
         print(f"{passage.score:.3f}  {_place(passage.path, passage.heading_path)}")
         print("       " + " ".join(passage.text.split())[:200])
@@ -200,7 +200,11 @@ def evaluate(
 
     Exit codes: 0 measured, 1 something is below its floor, 2 it can't be measured, 130 interrupted.
     """
-    from app.cli.evaluate import Options, evaluate_folder
+    try:
+        from app.cli.evaluate import Options, evaluate_folder
+    except ModuleNotFoundError as error:
+        print(f"`eval` needs {error.name}, which has no wheel for this machine.", file=sys.stderr)
+        raise typer.Exit(2) from None
     from app.knowledge.retrieval import SearchMode
 
     options = Options(SearchMode(mode), answers, as_json, fail_below or [], save, compare)

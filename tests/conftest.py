@@ -1,6 +1,7 @@
 """Real parts for every test: PostgreSQL, the embedding model, HTTP servers on loopback."""
 
 import fcntl
+import gc
 import logging
 import socket
 import uuid
@@ -52,6 +53,13 @@ def _logs_as_before() -> Iterator[None]:
         logger = logging.getLogger(name)
         logger.setLevel(level)
         logger.handlers[:], logger.propagate, logger.disabled = handlers, propagate, disabled
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_collected() -> Iterator[None]:
+    """Serving freezes what is loaded; after many servers in one process it would be gigabytes."""
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ INSTRUCTION_TOKENS: Final = 400
 # A question must leave room for one passage at least.
 SMALLEST_CONTEXT_TOKENS: Final = 1_000
 MAX_ANSWER_TOKENS: Final = 2_048
+# Counting so few bytes would take longer than they matter.
+SHORT: Final = 200
 
 Count = Callable[[Sequence[str]], Sequence[int]]
 T = TypeVar("T")
@@ -73,9 +75,9 @@ class TokenBudget:
         return packed
 
     async def _require(self, message: str, room: int) -> int:
-        """Return the tokens of a message, or more: those of a short one are not counted."""
+        """Return the tokens of a message, or a few more: those of a short one are not counted."""
         size = len(message.encode())
-        [tokens] = [size] if size <= room // 2 else await self._tokens([message])
+        [tokens] = [size] if size <= SHORT else await self._tokens([message])
         if tokens > room:
             raise InvalidRequest(
                 f"message: has about {tokens:,} tokens, but only {max(room, 0):,} fit into the "

@@ -4,7 +4,6 @@ A text that has vectors is not embedded again.
 """
 
 import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from uuid import UUID, uuid5
 from app.core.database import Queries
 from app.knowledge.chunking import MAX_CHARACTERS, Passage, split, title_of
 from app.knowledge.index_model import register_model, require_current_model
+from app.knowledge.models import chunk_hash
 from app.knowledge.windows import windows
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ __all__ = [
 
 # How a file becomes text and chunks. Change the first part whenever reading or chunking changes,
 # so that stored documents are cut again.
-RECIPE = f"3:{MAX_CHARACTERS}"
+RECIPE = f"4:{MAX_CHARACTERS}"
 # So many texts are a call of the model, so many rows a statement: a bar moves every few seconds,
 # and a big document needs no big statement.
 BATCH_SIZE = 256
@@ -185,7 +185,7 @@ def vector_rows(vectors: Iterable[tuple[str, bytes]]) -> str:
 def _chunks(document_id: UUID, passages: Iterable[Passage]) -> Iterator[Chunk]:
     seen: Counter[str] = Counter()
     for ordinal, passage in enumerate(passages):
-        content_hash = hashlib.sha256(passage.embedded_text.encode()).hexdigest()
+        content_hash = chunk_hash(passage.heading_path, passage.text)
         row = {
             "id": str(uuid5(document_id, f"{content_hash}:{seen[content_hash]}")),
             "document_id": str(document_id),

@@ -9,6 +9,7 @@ from uuid import UUID
 __all__ = [
     "EVERYTHING",
     "KEYWORD_FIELDS",
+    "MAX_FOLDERS",
     "UPDATED_AT",
     "IndexFilter",
     "Payload",

@@ -40,7 +40,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# 10 MB of points with 384 dimensions.
+# 30 MB of points with 384 dimensions.
 BATCH_SIZE = 256
 # Counting more would cost as much as it tells.
 MAX_LAG = 10_000

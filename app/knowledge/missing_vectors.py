@@ -1,6 +1,5 @@
 """Vectors for all texts that have none of a model, in batches."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from anyio import to_thread
 from app.core.database import Database, Queries
 from app.knowledge.document_store import BATCH_SIZE
 from app.knowledge.index_source import vector_bytes
-from app.knowledge.models import embedded_text
+from app.knowledge.models import chunk_hashes
 from app.knowledge.vector_index import IndexSpec
 from app.knowledge.windows import embed_windows, windows
 
@@ -38,7 +37,7 @@ async def embed_missing(
             row["content_hash"]: windows(row["heading_path"], row["text"])
             for row in rows
             # A vector under a wrong hash would be used for other chunks too.
-            if _hash(embedded_text(row["heading_path"], row["text"])) == row["content_hash"]
+            if row["content_hash"] in chunk_hashes(row["heading_path"], row["text"])
         }
         vectors = await to_thread.run_sync(embed_windows, embedder, list(texts.values()))
         yield dict(zip(texts, vectors, strict=True))
@@ -50,7 +49,3 @@ def _find_texts(queries: Queries, spec: IndexSpec, after: str) -> list[dict[str,
             model=spec.model, vector_bytes=vector_bytes(spec), after=after, limit=BATCH_SIZE
         )
     )
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

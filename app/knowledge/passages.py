@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import numpy as np
@@ -15,6 +16,8 @@ from app.knowledge.ranking import Ranked
 from app.knowledge.windows import mean_vectors
 
 __all__ = ["Candidate", "RetrievedPassage", "load_candidates", "merged_passages"]
+
+FLOAT32_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,13 @@ def load_candidates(
     """Return those of the ranked chunks that are there, in their order."""
     ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
     rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
-    found = [(one, row) for one in ranked if (row := rows.get(one.chunk_id)) is not None]
+    # A damaged vector must not fail every search that finds its chunk; `doctor` tells of it.
+    usable = {
+        chunk_id: row
+        for chunk_id, row in rows.items()
+        if row["vector"] and len(row["vector"]) % (FLOAT32_BYTES * dimensions) == 0
+    }
+    found = [(one, row) for one in ranked if (row := usable.get(one.chunk_id)) is not None]
     vectors = mean_vectors([row["vector"] for _, row in found], dimensions)
     return [
         Candidate(

@@ -108,8 +108,11 @@ class Retriever:
         limit: int,
         mode: SearchMode = SearchMode.HYBRID,
         where: IndexFilter = EVERYTHING,
+        merged: bool = True,
     ) -> Found:
         """Return at most `limit` passages, best first; none from an empty knowledge base.
+
+        Not `merged`, each is a chunk as it was found; there are `limit` if there are so many.
 
         Raises:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
@@ -145,9 +148,12 @@ class Retriever:
             with _timed(timings, "rerank"):
                 candidates = await _rerank(self._reranker, query, candidates)
         with _timed(timings, "choose"):
-            # Some will be read as one passage: the next ones fill what that leaves free.
-            chosen = self._choose(candidates, 2 * limit)
-            passages = await merged_passages(self._database, chosen, limit)
+            if merged:
+                # Some become one passage: the next ones fill what that leaves free.
+                chosen = self._choose(candidates, 2 * limit)
+                passages = await merged_passages(self._database, chosen, limit)
+            else:
+                passages = self._choose(candidates, limit)
         return Found(passages, signals, model.embedder.model_name, timings)
 
     def _measure(self, query: str, legs: Legs, candidates: Sequence[Candidate]) -> Signals:
@@ -174,7 +180,8 @@ async def _rerank(
     read, others = candidates[:RERANKED], candidates[RERANKED:]
     texts = [embedded_text(c.passage.heading_path, c.passage.text) for c in read]
     # Such models say logits; choosing weighs scores from 0 to 1 against each other.
-    scores = [1 / (1 + math.exp(-logit)) for logit in await reranker.rerank(query, texts)]
+    logits = await reranker.rerank(query, texts)
+    scores = [0.5 * (1 + math.tanh(logit / 2)) for logit in logits]
     scores += [min(scores) * candidate.passage.fused for candidate in others]
     rescored = [
         replace(c, passage=replace(c.passage, ranked=c.passage.ranked._replace(score=score)))

@@ -39,8 +39,8 @@ TIMEOUT_SEC: Final = 10
 # So long a server that says nothing holds up the start.
 OPEN_TIMEOUT_SEC: Final = 5.0
 UNAUTHORIZED: Final = (401, 403)
-# Encoding 64 points keeps the event loop busy for 5 ms.
-SLICE: Final = 64
+# Encoding 40 points keeps the event loop busy for 5 ms.
+SLICE: Final = 40
 APPLICATION: Final = "brag"
 
 

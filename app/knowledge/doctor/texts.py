@@ -1,7 +1,6 @@
 """Whether documents and chunks belong together: offsets, hashes, chunks at all."""
 
 import functools
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID
 from app.core.database import Database, Queries
 from app.knowledge.doctor.findings import Examination, Finding, Severity, Stage
 from app.knowledge.index_source import uuid_array
-from app.knowledge.models import embedded_text
+from app.knowledge.models import chunk_hashes
 
 __all__ = ["examine_texts"]
 
@@ -68,8 +67,7 @@ def _check_page(queries: Queries, after: UUID, misplaced: _Wrong, altered: _Wron
         for chunk in document["chunks"]:
             if document["text"][chunk["start"] : chunk["end"]] != chunk["text"]:
                 misplaced.add(document, chunk)
-            embedded = embedded_text(chunk["heading_path"], chunk["text"])
-            if hashlib.sha256(embedded.encode()).hexdigest() != chunk["content_hash"]:
+            if chunk["content_hash"] not in chunk_hashes(chunk["heading_path"], chunk["text"]):
                 altered.add(document, chunk)
     return [document["id"] for document in documents]
 

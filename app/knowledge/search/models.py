@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from app.core.text import storable
+from app.knowledge.index_payload import MAX_FOLDERS
 from app.knowledge.ranking import Ranked
 from app.knowledge.retrieval import SearchMode
 from app.knowledge.vector_index import IndexFilter
@@ -19,6 +20,12 @@ MAX_TOP_K = 100
 Text = Annotated[str, AfterValidator(storable)]
 
 
+def _not_too_deep(prefix: str) -> str:
+    if prefix.strip("/").count("/") >= MAX_FOLDERS:
+        raise ValueError(f"must not be deeper than {MAX_FOLDERS} folders")
+    return prefix
+
+
 class SearchFilters(BaseModel):
     """Where to look: all that is given must fit, of each list one entry.
 
@@ -29,11 +36,13 @@ class SearchFilters(BaseModel):
 
     source_ids: list[UUID] = Field(default=[], max_length=MAX_VALUES)
     document_ids: list[UUID] = Field(default=[], max_length=MAX_VALUES)
-    path_prefixes: list[Annotated[Text, Field(max_length=500)]] = Field(
-        default=[],
-        max_length=MAX_VALUES,
-        description="Folders or files: `docs/guide` finds `docs/guide/a.md`, not `docs/guided.md`.",
-        examples=[["docs/guide"]],
+    path_prefixes: list[Annotated[Text, Field(max_length=500), AfterValidator(_not_too_deep)]] = (
+        Field(
+            default=[],
+            max_length=MAX_VALUES,
+            description="Folders or files: `docs/guide` finds `docs/guide/a.md`, not `docs/guided.md`.",
+            examples=[["docs/guide"]],
+        )
     )
     updated_from: AwareDatetime | None = Field(
         default=None, description="When the document was stored or changed last."
@@ -94,10 +103,10 @@ class LegScore(BaseModel):
 
 
 class Hit(BaseModel):
-    """A passage, with why it was found."""
+    """A chunk, with why it was found."""
 
     rank: int = Field(examples=[1])
-    chunk_id: UUID = Field(description="The chunk of the passage that was found first.")
+    chunk_id: UUID
     document_id: UUID
     source_id: UUID
     source: str = Field(examples=["https://github.com/acme/handbook"])

@@ -25,7 +25,9 @@ async def search(
         )
     mode = request.mode or SearchMode.HYBRID
     where = request.filters.to_index() if request.filters else EVERYTHING
-    found = await retriever.search(request.query, limit=request.top_k, mode=mode, where=where)
+    found = await retriever.search(
+        request.query, limit=request.top_k, mode=mode, where=where, merged=False
+    )
     return SearchResult(
         query=request.query,
         mode=mode,
