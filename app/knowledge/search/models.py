@@ -40,7 +40,7 @@ class SearchFilters(BaseModel):
         Field(
             default=[],
             max_length=MAX_VALUES,
-            description="Folders or files: `docs/guide` finds `docs/guide/a.md`, not `docs/guided.md`.",
+            description="Folders or files: `docs/a` finds `docs/a/b.md`, not `docs/ab.md`.",
             examples=[["docs/guide"]],
         )
     )
