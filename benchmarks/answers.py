@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -13,16 +14,17 @@ from app.core.database import Queries
 from app.knowledge.sparse import SparseEncoder
 from app.resources.service import Resources, open_resources
 from benchmarks.environment import Environment, milliseconds
-from benchmarks.knowledge import fill
+from benchmarks.knowledge import fill, sentence
 from benchmarks.result import Result
 
-__all__ = ["answers"]
+__all__ = ["QUESTION", "answers"]
 
 CHUNKS = 10_000
 CALLS = 300
 # Both processes replace their new replicas by optimised ones, in the background.
 SETTLE_SEC = 20
-QUESTION = "how does the katanes molomaring work with tellos and sunverly"
+# What a chunk says word for word: its vector is random, and something relevant must be found.
+QUESTION = sentence(random.Random(2))
 
 
 async def answers(environment: Environment) -> list[Result]:
@@ -65,7 +67,7 @@ async def _measure(
     async def ask() -> None:
         service.request("POST", "/v1/qa-create", body, {"Content-Type": "application/json"})
         answer = service.getresponse().read()
-        assert len(json.loads(answer)["sources"]) == 5, answer
+        assert json.loads(answer)["sources"], answer
 
     async def embed() -> None:
         resources.embedder.embed([QUESTION])
@@ -140,7 +142,7 @@ async def _first_message(client: httpx2.AsyncClient) -> float:
         async with client.stream("POST", "/v1/qa-stream", json={"message": QUESTION}) as response:
             async for line in response.aiter_lines():
                 if line.startswith('data: {"id"'):
-                    sent = int(line.partition('"content":"')[2].split(" ")[0])
+                    sent = int(json.loads(line.removeprefix("data: "))["content"])
                     times.append((time.perf_counter_ns() - sent) / 1e9)
                     break
     return milliseconds(times)

@@ -7,6 +7,7 @@ import time
 import httpx2
 
 from app.resources.service import open_resources
+from benchmarks.answers import QUESTION
 from benchmarks.environment import Environment
 from benchmarks.knowledge import fill
 from benchmarks.result import Result
@@ -15,7 +16,6 @@ from benchmarks.upstream import PIECES
 __all__ = ["streams"]
 
 STREAMS = 200
-QUESTION = "how does the katanes molomaring work with tellos and sunverly"
 
 
 async def streams(environment: Environment) -> list[Result]:
@@ -62,9 +62,9 @@ async def _read(client: httpx2.AsyncClient) -> bool:
         for name, data in blocks
         if name == "event: message"
     ]
-    times = [int(content) for content in contents if content]
+    times = [int(content) for content in contents if content.strip()]
     return (
-        names == ["sources", *["message"] * (PIECES + 1), "done"]
+        names == ["sources", *["message"] * (PIECES + 1), "citations", "done"]
         and len(times) == PIECES
         and times == sorted(times)
     )

@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import logging
+import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -29,6 +30,12 @@ TEMPLATE = "brag_template"
 MODELS_DIR = load_settings().models_dir
 
 Ingest = Callable[..., Awaitable[dict[str, object]]]
+
+
+def pytest_configure() -> None:
+    """Let processes be interrupted, even if a shell has started the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -84,7 +84,6 @@ def diversify(
     numbers = {document: number for number, document in enumerate(dict.fromkeys(documents))}
     document_of = np.array([numbers[document] for document in documents])
     crowding = np.zeros(len(candidates))
-    alike = vectors @ vectors.T
     similarity = np.full(len(candidates), -1.0)
     left = scores.copy()
     chosen: list[int] = []
@@ -93,7 +92,9 @@ def diversify(
         chosen.append(best)
         scores[best] = -np.inf
         crowding += CROWDING * (document_of == document_of[best])
-        similarity = np.maximum(similarity, alike[best])
+        # Not by BLAS, whose threads wait for busy processors: for tens of milliseconds at times.
+        alike = np.einsum("cd,d->c", vectors, vectors[best])
+        similarity = np.maximum(similarity, alike)
         redundancy = (similarity - REDUNDANT_FROM).clip(0, None) / (1 - REDUNDANT_FROM)
         left = scores - crowding - REDUNDANCY * redundancy
     return chosen
