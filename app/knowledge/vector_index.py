@@ -37,8 +37,8 @@ FORMAT: Final = 4
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
 # How many candidates a walk through the graph keeps. Of the best 100 of SciFact's 13,000 chunks it
-# misses 10 with Qdrant's default, 100, and 3 with this: see docs/retrieval.md.
-HNSW_EF: Final = 256
+# misses 10 with 100, which is the least, and 3 with 256, which is slower: see docs/retrieval.md.
+HNSW_EF: Final = 128
 
 
 class SparseVector(NamedTuple):
