@@ -168,30 +168,17 @@ async def test_the_offline_model_cites_only_what_can_be_verified(
     assert all(citation["verified"] for citation in answer["citations"])
 
 
-async def test_a_document_that_is_deleted_while_it_is_quoted_is_not_quoted(
-    api_with_lake: httpx2.AsyncClient, upstream: Upstream, database_url: str
-) -> None:
-    behave = upstream.answers("The lake lies 406 m above the sea. [1]")
-
-    async def delete_first(body: dict[str, Any]) -> Any:
-        execute(database_url, "DELETE FROM document")
-        return await behave(body)
-
-    upstream.behave = delete_first
-    answer = await ask(api_with_lake, QUESTION)
-
-    [citation] = answer["citations"]
-    assert citation["verified"] is False
-    assert citation["quote"] is None
-
-
-async def test_a_document_that_is_changed_while_it_is_quoted_is_not_quoted(
-    api_with_lake: httpx2.AsyncClient, upstream: Upstream, database_url: str
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM document", "UPDATE document SET text = replace(text, '406', '407')"],
+)
+async def test_a_document_that_is_deleted_or_changed_while_it_is_quoted_is_not_quoted(
+    api_with_lake: httpx2.AsyncClient, upstream: Upstream, database_url: str, statement: str
 ) -> None:
     behave = upstream.answers("The lake lies 406 m above the sea. [1]")
 
     async def change_first(body: dict[str, Any]) -> Any:
-        execute(database_url, "UPDATE document SET text = replace(text, '406', '407')")
+        execute(database_url, statement)
         return await behave(body)
 
     upstream.behave = change_first
