@@ -17,8 +17,6 @@ __all__ = ["fill", "write_folder"]
 
 # A document of so many chunks is stored at once.
 DOCUMENT_CHUNKS = 1_000
-# What a chunk of 900 characters at most has on average.
-CHUNK_WINDOWS = 2
 
 WORDS = [
     a + b + c
@@ -51,7 +49,7 @@ def write_folder(folder: Path, *, files: int, seed: int = 1) -> None:
 
 
 async def fill(database: Database, *, chunks: int, model: str, dimensions: int) -> None:
-    """Store that many chunks of random vectors; those of a smaller number are among them."""
+    """Store that many chunks with random vectors; those of a smaller number are among them."""
     for first in range(0, chunks, DOCUMENT_CHUNKS):
         count = min(DOCUMENT_CHUNKS, chunks - first)
         await database.run(_fill, first, count, model, dimensions)
@@ -59,9 +57,9 @@ async def fill(database: Database, *, chunks: int, model: str, dimensions: int) 
 
 def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int) -> None:
     random_ = random.Random(first + 2)
-    shape = (count, CHUNK_WINDOWS, dimensions)
+    shape = (count, dimensions)
     vectors = np.random.default_rng(first + 3).standard_normal(shape).astype("<f4")
-    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     register_model(queries, model, dimensions)
     source_id = queries.upsert_source(kind="folder", location="/benchmark")
     path = f"{first}.md"

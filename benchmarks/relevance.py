@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.evaluation.collection import Collection, load_collection
 from app.evaluation.knowledge_base import open_knowledge_base
-from app.knowledge.relevance import FLOOR, Signals, relevance
+from app.knowledge.relevance import FLOOR, NO_LEAD, Signals, relevance
 from app.knowledge.retrieval import Retriever
 from benchmarks.curves import draw_curves
 from settings import load_settings
@@ -113,8 +113,12 @@ def curve(answerable: Sequence[Signals], others: Sequence[Signals]) -> list[tupl
 def _together(measured: Sequence[Measured]) -> tuple[Matrix, NDArray[np.bool_]]:
     answerable = [one for each in measured for one in each.answerable]
     unanswerable = [one for each in measured for one in each.unanswerable]
-    points = np.array([*answerable, *unanswerable], dtype=np.float64)
+    points = np.array([_point(one) for one in (*answerable, *unanswerable)], dtype=np.float64)
     return points, np.arange(len(points)) < len(answerable)
+
+
+def _point(signals: Signals) -> Signals:
+    return signals if signals.lead is not None else signals._replace(lead=NO_LEAD)
 
 
 def _report(measured: Sequence[Measured], fitted: Sequence[Measured]) -> None:
@@ -129,7 +133,8 @@ def _report(measured: Sequence[Measured], fitted: Sequence[Measured]) -> None:
     weights = fit(points, answered)
     refitted = 1 / (1 + np.exp(-(points @ weights[:-1] + weights[-1])))
     present = np.array([relevance(Signals(*point)) for point in points])
-    print(f"\nfitted: coverage {weights[0]:.2f}, standout {weights[1]:.2f}, {weights[2]:+.2f}")
+    named = zip((*Signals._fields, "intercept"), weights, strict=True)
+    print("\nfitted: " + ", ".join(f"{name} {weight:.2f}" for name, weight in named))
     for name, chances in (("these", refitted), ("the present weights", present)):
         floor = np.quantile(chances[answered], FALSE_REFUSALS)
         right = (chances[~answered] < floor).mean()

@@ -26,6 +26,7 @@ from app.core.text import storable
 __all__ = ["Collection", "Gold", "JudgedDocument", "load_collection"]
 
 TEXT_FOLDERS: Final = ("articles", "docs")
+MARKDOWN_SUFFIXES: Final = (".md", ".mdx")
 _COLUMNS: Final = 3
 
 
@@ -162,8 +163,12 @@ def _referenced_files(path: Path) -> Iterator[JudgedDocument]:
         named = root / name
         if not named.exists():
             raise InvalidRequest(f"{path} names {named}, which is not there.")
-        found = [named] if named.is_file() else sorted(named.rglob("*.md"))
+        found = [named] if named.is_file() else _markdown_files(named)
         yield from (_read_text(file, file.relative_to(root).as_posix()) for file in found)
+
+
+def _markdown_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in MARKDOWN_SUFFIXES)
 
 
 def _load_questions(path: Path) -> dict[str, str]:

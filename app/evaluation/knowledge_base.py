@@ -26,10 +26,10 @@ from app.knowledge.document_store import (
     parts,
     store_documents,
     texts_of,
+    to_bytes,
 )
 from app.knowledge.embedding import Embedder
 from app.knowledge.tokens import TokenCounter
-from app.knowledge.windows import embed_windows
 from app.resources.service import Resources, open_resources
 from settings import Settings
 
@@ -89,11 +89,10 @@ async def _mirror(
     progress("embedding", done, missing)
     for batch in parts(built):
         vectors: dict[str, bytes] = {}
-        new = [(key, windows) for key, windows in texts_of(batch).items() if key not in known]
+        new = [(key, text) for key, text in texts_of(batch).items() if key not in known]
         for part in parts(new):
-            chunks = [windows for _, windows in part]
-            embedded = await to_thread.run_sync(embed_windows, embedder, chunks)
-            vectors |= zip((key for key, _ in part), embedded, strict=True)
+            matrix = await to_thread.run_sync(embedder.embed, [text for _, text in part])
+            vectors |= zip((key for key, _ in part), map(to_bytes, matrix), strict=True)
             done += len(part)
             progress("embedding", done, missing)
         await database.run(_store, source_id, embedder, batch, vectors)

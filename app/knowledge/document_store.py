@@ -1,6 +1,6 @@
 """Documents with their chunks and vectors in PostgreSQL: built from text, stored as a whole.
 
-A text that has vectors is not embedded again.
+A text that has a vector is not embedded again.
 """
 
 import base64
@@ -14,10 +14,10 @@ from uuid import UUID, uuid5
 from app.core.database import Queries
 from app.knowledge.chunking import MAX_CHARACTERS, Passage, split, title_of
 from app.knowledge.index_model import register_model, require_current_model
-from app.knowledge.models import chunk_hash
-from app.knowledge.windows import windows
+from app.knowledge.models import chunk_hash, embedded_text
 
 if TYPE_CHECKING:
+    from app.knowledge.embedding import Vector
     from app.knowledge.tokens import TokenCounter
 
 __all__ = [
@@ -31,12 +31,13 @@ __all__ = [
     "prune_embeddings",
     "store_documents",
     "texts_of",
+    "to_bytes",
     "vector_rows",
 ]
 
 # How a file becomes text and chunks. Change the first part whenever reading or chunking changes,
 # so that stored documents are cut again.
-RECIPE = f"4:{MAX_CHARACTERS}"
+RECIPE = f"5:{MAX_CHARACTERS}"
 # So many texts are a call of the model, so many rows a statement: a bar moves every few seconds,
 # and a big document needs no big statement.
 BATCH_SIZE = 256
@@ -53,7 +54,7 @@ class Chunk:
 
     row: dict[str, Any]
     content_hash: str
-    windows: list[str]
+    embedded_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,13 @@ def build_document(
     return Document(document_id, row, list(_chunks(document_id, passages)))
 
 
-def texts_of(documents: Iterable[Document]) -> dict[str, list[str]]:
-    """Return what is embedded of documents: each chunk's windows, by the chunk's hash."""
-    return {chunk.content_hash: chunk.windows for doc in documents for chunk in doc.chunks}
+def texts_of(documents: Iterable[Document]) -> dict[str, str]:
+    """Return what is embedded of documents, by its hash."""
+    return {chunk.content_hash: chunk.embedded_text for doc in documents for chunk in doc.chunks}
 
 
 def find_embedded(queries: Queries, model: str, content_hashes: Iterable[str]) -> set[str]:
-    """Return the hashes of the texts that have vectors already."""
+    """Return the hashes of the texts that have a vector already."""
     rows = queries.list_embedded(model=model, content_hashes=json.dumps(list(content_hashes)))
     return {row["content_hash"] for row in rows}
 
@@ -127,7 +128,7 @@ def store_documents(
 ) -> set[str]:
     """Store documents, unless vectors are missing; return the hashes of the missing ones.
 
-    `vectors` are what `embed_windows` makes of the texts that have none yet, by their hashes.
+    `vectors` are those of the texts that have none yet, by their hashes.
     Nobody else must store documents of this source meanwhile: lock it before.
 
     Raises:
@@ -172,8 +173,13 @@ def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE))
 
 
+def to_bytes(vector: "Vector") -> bytes:
+    """Return a vector as it is stored: float32, little-endian."""
+    return vector.astype("<f4").tobytes()
+
+
 def vector_rows(vectors: Iterable[tuple[str, bytes]]) -> str:
-    """Return texts' vectors, with the hashes of the texts, as statements take them."""
+    """Return vectors, each with the hash of its text, as statements take them."""
     return _json(
         [
             {"content_hash": content_hash, "vector": base64.b64encode(vector).decode()}
@@ -197,7 +203,7 @@ def _chunks(document_id: UUID, passages: Iterable[Passage]) -> Iterator[Chunk]:
             "text": passage.text,
         }
         seen[content_hash] += 1
-        yield Chunk(row, content_hash, windows(passage.heading_path, passage.text))
+        yield Chunk(row, content_hash, embedded_text(passage.heading_path, passage.text))
 
 
 def _json(value: Any) -> str:

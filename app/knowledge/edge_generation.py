@@ -29,8 +29,6 @@ from qdrant_edge import (
     Filter,
     MatchAny,
     Modifier,
-    MultiVectorComparator,
-    MultiVectorConfig,
     PayloadSchemaType,
     Point,
     Query,
@@ -87,13 +85,8 @@ class EdgeGeneration:
     @classmethod
     def create(cls, folder: Path, spec: IndexSpec) -> Self:
         """Make an empty generation in a folder that doesn't exist yet."""
-        dense = EdgeVectorParams(
-            size=spec.dimensions,
-            distance=Distance.Cosine,
-            multivector_config=MultiVectorConfig(MultiVectorComparator.MaxSim),
-        )
         config = EdgeConfig(
-            vectors={DENSE: dense},
+            vectors={DENSE: EdgeVectorParams(size=spec.dimensions, distance=Distance.Cosine)},
             sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
             wal_enabled=False,
         )
@@ -153,7 +146,7 @@ class EdgeGeneration:
     ) -> Legs:
         """Return the best chunks of each search."""
         filter_ = _filter(where)
-        meaning = None if dense is None else [list(dense)]
+        meaning = None if dense is None else list(dense)
         words = EdgeSparseVector(*sparse) if sparse and sparse.indices else None
         return Legs(
             self._nearest(meaning, DENSE, filter_, limit),
@@ -212,7 +205,7 @@ class EdgeGeneration:
 
     def _nearest(
         self,
-        vector: list[list[float]] | EdgeSparseVector | None,
+        vector: list[float] | EdgeSparseVector | None,
         using: str,
         filter_: Filter | None,
         limit: int,

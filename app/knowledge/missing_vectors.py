@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from app.core.database import Database, Queries
-from app.knowledge.document_store import BATCH_SIZE
+from app.knowledge.document_store import BATCH_SIZE, to_bytes
 from app.knowledge.index_source import vector_bytes
-from app.knowledge.models import chunk_hashes
+from app.knowledge.models import chunk_hash, embedded_text
 from app.knowledge.vector_index import IndexSpec
-from app.knowledge.windows import embed_windows, windows
 
 if TYPE_CHECKING:
     from app.knowledge.embedding import Embedder
@@ -34,13 +33,13 @@ async def embed_missing(
     while rows := await database.run(_find_texts, spec, after):
         after = rows[-1]["content_hash"]
         texts = {
-            row["content_hash"]: windows(row["heading_path"], row["text"])
+            row["content_hash"]: embedded_text(row["heading_path"], row["text"])
             for row in rows
             # A vector under a wrong hash would be used for other chunks too.
-            if row["content_hash"] in chunk_hashes(row["heading_path"], row["text"])
+            if row["content_hash"] == chunk_hash(row["heading_path"], row["text"])
         }
-        vectors = await to_thread.run_sync(embed_windows, embedder, list(texts.values()))
-        yield dict(zip(texts, vectors, strict=True))
+        matrix = await to_thread.run_sync(embedder.embed, list(texts.values()))
+        yield dict(zip(texts, map(to_bytes, matrix), strict=True))
 
 
 def _find_texts(queries: Queries, spec: IndexSpec, after: str) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from app.core.database import Database, Queries
 from app.knowledge.merging import Merged, Place, merge
 from app.knowledge.ranking import Ranked
-from app.knowledge.windows import mean_vectors
 
 __all__ = ["Candidate", "RetrievedPassage", "load_candidates", "merged_passages"]
 
@@ -61,7 +60,7 @@ class RetrievedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage with the vector that tells how much it is like others: its windows' mean."""
+    """A passage with the vector that tells how much it is like others."""
 
     passage: RetrievedPassage
     vector: NDArray[np.float32]
@@ -77,10 +76,9 @@ def load_candidates(
     usable = {
         chunk_id: row
         for chunk_id, row in rows.items()
-        if row["vector"] and len(row["vector"]) % (FLOAT32_BYTES * dimensions) == 0
+        if len(row["vector"]) == FLOAT32_BYTES * dimensions
     }
     found = [(one, row) for one in ranked if (row := usable.get(one.chunk_id)) is not None]
-    vectors = mean_vectors([row["vector"] for _, row in found], dimensions)
     return [
         Candidate(
             RetrievedPassage(
@@ -101,9 +99,9 @@ def load_candidates(
                 ranked=candidate,
                 fused=candidate.score,
             ),
-            vector,
+            np.frombuffer(row["vector"], dtype="<f4"),
         )
-        for (candidate, row), vector in zip(found, vectors, strict=True)
+        for candidate, row in found
     ]
 
 

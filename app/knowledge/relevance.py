@@ -1,10 +1,11 @@
 """Whether anything was found: how likely the passages answer the query, told from both searches.
 
 The searches always find something, and a cosine or a BM25 score says little by itself: their level
-differs between models, texts and queries. Two ratios tell more. **Coverage**: the share of the
+differs between models, texts and queries. Three ratios tell more. **Coverage**: the share of the
 query's terms that the best passage has, a term weighing what BM25 gives it. **Standout**: how far
-the best cosine rises above the background, the 50th best. A logistic function makes one number of
-them. Neither depends on the scale of a model's cosines or on BM25's parameters.
+the best cosine rises above the background, the 50th best. **Lead**: how far the best BM25 score is
+above the tenth. A logistic function makes one number of them. None depends on the scale of a
+model's cosines or on BM25's parameters.
 
 The weights and the floor were fitted on questions about product documentation, about half of them
 without an answer there: `benchmarks/relevance.py` fits again and draws the curve in
@@ -22,14 +23,15 @@ from app.knowledge.ranking import Ranked
 from app.knowledge.sparse import SparseEncoder
 from app.knowledge.vector_index import Legs
 
-__all__ = ["FLOOR", "PASSAGES_READ", "Signals", "measure", "relevance"]
+__all__ = ["FLOOR", "NO_LEAD", "PASSAGES_READ", "Signals", "measure", "relevance"]
 
-# Below it nothing was found. Of questions that product documentation answers, 3% fall below.
-FLOOR: Final = 0.16
+# Below it nothing was found. Of questions that product documentation answers, 5% fall below.
+FLOOR: Final = 0.23
 
-COVERAGE_WEIGHT: Final = 4.75
-STANDOUT_WEIGHT: Final = 13.5
-INTERCEPT: Final = -7.1
+COVERAGE_WEIGHT: Final = 5.0
+STANDOUT_WEIGHT: Final = 7.4
+LEAD_WEIGHT: Final = 2.0
+INTERCEPT: Final = -5.55
 
 # The weights of the query's terms are told from so many of the best passages.
 PASSAGES_READ: Final = 8
@@ -38,8 +40,12 @@ BACKGROUND_RANK: Final = 50
 # The background of fewer passages than that: usual for MiniLM; for models whose cosines are all
 # higher, it makes the floor lenient rather than strict.
 FEW_BACKGROUND: Final = 0.2
-# Stands in where only BM25 was asked: the floor is then a coverage of 0.38.
-NO_STANDOUT: Final = 0.27
+# Stands in where only BM25 was asked: the floor is then a coverage of a third.
+NO_STANDOUT: Final = 0.26
+# A question that is answered leads to a few passages; one that isn't, to many about as good.
+LEAD_RANK: Final = 10
+# Stands in where BM25 was not asked or returned fewer: what is usual.
+NO_LEAD: Final = 0.4
 # The IDF of a term that none of a few thousand passages has, assumed where nothing else is known,
 # and how firmly; no term weighs less than the last.
 RARE: Final = 8.0
@@ -53,10 +59,11 @@ _QUESTION_MARKS = ("?", "\u061f", "\uff1f")
 
 
 class Signals(NamedTuple):
-    """Coverage, from 0 to 1, and standout, at most 1; None where no dense search was made."""
+    """Coverage and lead, from 0 to 1, and standout, at most 1; None where that can't be told."""
 
     coverage: float
     standout: float | None
+    lead: float | None
 
 
 def relevance(signals: Signals) -> float:
@@ -65,8 +72,9 @@ def relevance(signals: Signals) -> float:
     It is worth answering from `FLOOR` upwards.
     """
     standout = NO_STANDOUT if signals.standout is None else signals.standout
-    logit = COVERAGE_WEIGHT * signals.coverage + STANDOUT_WEIGHT * standout + INTERCEPT
-    return 1 / (1 + math.exp(-logit))
+    lead = NO_LEAD if signals.lead is None else signals.lead
+    words = COVERAGE_WEIGHT * signals.coverage + LEAD_WEIGHT * lead
+    return 1 / (1 + math.exp(-(words + STANDOUT_WEIGHT * standout + INTERCEPT)))
 
 
 def measure(
@@ -82,10 +90,11 @@ def measure(
     first `PASSAGES_READ` are read. With a dense search alone, all terms weigh the same.
     """
     standout = _standout([hit.score for hit in legs.dense]) if legs.dense else None
+    lead = _lead([hit.score for hit in legs.sparse])
     query = query[:MAX_CHARACTERS]
     terms = encoder.encode_query(query).indices
     if not texts or not terms:
-        return Signals(0.0, standout)
+        return Signals(0.0, standout, lead)
     passages = [encoder.encode_document(text) for text in texts[:PASSAGES_READ]]
     found = [dict(zip(passage.indices, passage.values, strict=True)) for passage in passages]
     scores = [candidate.sparse_score for candidate in candidates[: len(found)]]
@@ -95,7 +104,7 @@ def measure(
         for sentence in _asking(query)
         if (asked := encoder.encode_query(sentence).indices)
     ]
-    return Signals(max(shares, default=0.0), standout)
+    return Signals(max(shares, default=0.0), standout, lead)
 
 
 def _standout(cosines: Sequence[float]) -> float:
@@ -104,6 +113,10 @@ def _standout(cosines: Sequence[float]) -> float:
     known = len(distinct) >= BACKGROUND_RANK
     background = distinct[BACKGROUND_RANK - 1] if known else FEW_BACKGROUND
     return (distinct[0] - background) / (1 - background)
+
+
+def _lead(scores: Sequence[float]) -> float | None:
+    return (scores[0] - scores[LEAD_RANK - 1]) / scores[0] if len(scores) >= LEAD_RANK else None
 
 
 def _asking(query: str) -> list[str]:

@@ -87,9 +87,9 @@ class ServerIndex:
         """Search on the server, both legs in one request."""
         if self._position is None:
             raise IndexUnavailable
-        vectors: dict[str, list[list[float]] | models.SparseVector] = {}
+        vectors: dict[str, list[float] | models.SparseVector] = {}
         if dense is not None:
-            vectors[DENSE] = [list(dense)]
+            vectors[DENSE] = list(dense)
         if sparse is not None and sparse.indices:
             vectors[SPARSE] = _sparse(sparse)
         if not vectors:
@@ -185,11 +185,7 @@ class ServerIndex:
                 self._collection,
                 vectors_config={
                     DENSE: models.VectorParams(
-                        size=self.spec.dimensions,
-                        distance=models.Distance.COSINE,
-                        multivector_config=models.MultiVectorConfig(
-                            comparator=models.MultiVectorComparator.MAX_SIM
-                        ),
+                        size=self.spec.dimensions, distance=models.Distance.COSINE
                     )
                 },
                 sparse_vectors_config={

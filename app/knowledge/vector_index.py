@@ -1,6 +1,6 @@
 """What every vector index can do, wherever it lives.
 
-PostgreSQL is the truth and an index follows it (`follower.py`): a point is a chunk's id, its
+PostgreSQL is the truth and an index follows it (`follower.py`): a point is a chunk's id, its two
 vectors and the payload that filters need (`index_payload.py`). How far an index has followed is
 remembered beside its data, so one that was wiped or restored from a backup can't pretend to be up
 to date.
@@ -32,7 +32,7 @@ __all__ = [
 
 # Raise it whenever points are made differently (payload, sparse encoding, embedded text):
 # every index of an older format is then rebuilt from PostgreSQL.
-FORMAT: Final = 4
+FORMAT: Final = 5
 
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
@@ -50,11 +50,11 @@ class SparseVector(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexPoint:
-    """A chunk as the index holds it; `dense` is a vector for each of its windows."""
+    """A chunk as the index holds it."""
 
     chunk_id: UUID
     payload: Payload
-    dense: list[list[float]]
+    dense: list[float]
     sparse: SparseVector
 
 
@@ -75,8 +75,8 @@ class Hit(NamedTuple):
 class Legs(NamedTuple):
     """What each of the two searches found, best first, with its own scores.
 
-    `dense`: the cosine of the query and the chunk's best window, -1 to 1. `sparse`: BM25 from 0
-    upwards, which can't be compared between queries; only chunks that share a term with the query.
+    `dense`: the cosine of query and chunk, -1 to 1. `sparse`: BM25 from 0 upwards, which can't be
+    compared between queries; only chunks that share a term with the query.
     """
 
     dense: list[Hit]

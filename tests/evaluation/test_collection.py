@@ -55,12 +55,12 @@ def test_spans_may_point_into_whole_texts_beside_the_corpus(folder: Path) -> Non
 
 
 def test_the_corpus_may_be_files_elsewhere(folder: Path, tmp_path: Path) -> None:
-    write_collection(tmp_path, {"README.md": "# Read\n", "docs/a/b.md": "# B\n", "docs/c.txt": "C"})
+    write_collection(tmp_path, {"README.md": "# Read\n", "docs/a/b.mdx": "# B\n", "docs/c": "C"})
     write_collection(
         folder,
         {
             "collection.json": '{"root": "..", "paths": ["README.md", "docs"]}',
-            "qrels.tsv": "1\tREADME.md\t1\n2\tdocs/a/b.md\t1\n",
+            "qrels.tsv": "1\tREADME.md\t1\n2\tdocs/a/b.mdx\t1\n",
         },
     )
     (folder / "spans.jsonl").unlink()
@@ -69,7 +69,7 @@ def test_the_corpus_may_be_files_elsewhere(folder: Path, tmp_path: Path) -> None
 
     assert {document.id: document.text for document in documents} == {
         "README.md": "# Read\n",
-        "docs/a/b.md": "# B\n",
+        "docs/a/b.mdx": "# B\n",
     }
 
 

@@ -52,15 +52,13 @@ def vector(seed: object) -> list[float]:
 
 def point(
     text: str,
-    *dense: list[float],
+    dense: list[float] | None = None,
+    *,
     source: str = "source",
     path: str = "a.md",
     updated_at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> IndexPoint:
-    """A point for a text, always the same one; a source's path is a document.
-
-    `dense` are the vectors of its windows, by default one of the text's own.
-    """
+    """A point for a text, always the same one; a source's path is a document."""
     return IndexPoint(
         chunk_id=id_of(text),
         payload=payload_of(
@@ -70,7 +68,7 @@ def point(
             updated_at=updated_at,
             content_hash=hashlib.sha256(text.encode()).digest(),
         ),
-        dense=list(dense) or [vector(text)],
+        dense=dense or vector(text),
         sparse=ENCODER.encode_document(text),
     )
 

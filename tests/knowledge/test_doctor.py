@@ -95,7 +95,7 @@ def edge(follower: Follower) -> EdgeIndex:
     return follower._index
 
 
-def index_point(chunk_id: uuid.UUID, dense: list[list[float]]) -> IndexPoint:
+def index_point(chunk_id: uuid.UUID, dense: list[float]) -> IndexPoint:
     return IndexPoint(
         chunk_id=chunk_id,
         payload={},
@@ -152,21 +152,6 @@ async def test_chunks_without_a_vector_are_embedded_and_then_found(
 
     assert diagnosis.exit_code is ExitCode.DIFFERENT
     assert "3 chunks have no usable vector" in messages(diagnosis)
-
-
-async def test_a_long_chunk_gets_the_vectors_of_its_windows_again(
-    ingest: Ingest, examine: Examine, database: Database
-) -> None:
-    await ingest(
-        {"long.md": "# Tea\n\n" + "Green tea is brewed at 80 degrees, black tea at 95. " * 12}
-    )
-    before = fetch(database.url, "SELECT content_hash, vector FROM embedding")
-    execute(database.url, "DELETE FROM embedding")
-
-    await repair(await examine(), hush)
-
-    assert fetch(database.url, "SELECT content_hash, vector FROM embedding") == before
-    assert len(before[0][1]) == 2 * 4 * 384
 
 
 async def test_unused_vectors_are_a_note_and_can_be_removed(
@@ -273,7 +258,7 @@ async def test_a_replica_that_differs_is_mended_point_by_point(
         assert generation is not None
         [missing, different] = [p.chunk_id for p in await index.scan(point.chunk_id, 10)]
         generation.delete([missing])
-        dense = embedder.embed(["text"]).tolist()
+        dense = embedder.embed(["text"])[0].tolist()
         stranger = index_point(uuid.uuid4(), dense)
         generation.upsert([stranger, index_point(different, dense)])
         if in_use:

@@ -184,7 +184,7 @@ def test_a_filtered_search_finds_the_nearest_even_where_a_graph_would_miss_them(
     generation.optimise()
 
     where = IndexFilter(path_prefixes=("this",))
-    legs = generation.search(points[0].dense[0], None, limit=50, where=where)
+    legs = generation.search(points[0].dense, None, limit=50, where=where)
     generation.close()
 
     cosines = vectors @ vectors[0]

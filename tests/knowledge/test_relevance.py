@@ -43,22 +43,23 @@ def standout(*cosines: float) -> float:
     return found
 
 
-def test_more_coverage_and_more_standout_are_more_relevant() -> None:
-    some = relevance(Signals(0.5, 0.3))
-    assert 0 < some < relevance(Signals(0.6, 0.3)) < 1
-    assert some < relevance(Signals(0.5, 0.4)) < 1
+def test_more_coverage_and_standout_and_lead_are_more_relevant() -> None:
+    some = relevance(Signals(0.5, 0.3, 0.3))
+    assert 0 < some < relevance(Signals(0.6, 0.3, 0.3)) < 1
+    assert some < relevance(Signals(0.5, 0.4, 0.3)) < 1
+    assert some < relevance(Signals(0.5, 0.3, 0.4)) < 1
 
 
 def test_nothing_in_common_is_below_the_floor_and_everything_above_it() -> None:
-    assert relevance(Signals(0.0, 0.1)) < FLOOR < relevance(Signals(1.0, 0.5))
+    assert relevance(Signals(0.0, 0.1, 0.1)) < FLOOR < relevance(Signals(1.0, 0.5, 0.5))
 
 
-def test_bm25_alone_wants_more_than_a_third_of_the_query() -> None:
-    assert relevance(Signals(0.33, None)) < FLOOR < relevance(Signals(0.4, None))
+def test_bm25_alone_wants_a_third_of_the_query() -> None:
+    assert relevance(Signals(0.3, None, None)) < FLOOR < relevance(Signals(0.36, None, None))
 
 
 def test_no_passage_covers_nothing() -> None:
-    assert measure("worker slots", NO_HITS, [], [], ENCODER) == Signals(0.0, None)
+    assert measure("worker slots", NO_HITS, [], [], ENCODER) == Signals(0.0, None, None)
 
 
 @pytest.mark.parametrize("query", ["", "what is the", "🙂", "?!", "\n"])
@@ -151,6 +152,17 @@ def test_among_few_passages_the_cosine_itself_decides() -> None:
 def test_cosines_of_one_are_no_error() -> None:
     assert standout(1.0) == 1.0
     assert math.isfinite(standout(*(1 - n * 2e-6 for n in range(100))))
+
+
+def test_the_lead_is_how_far_the_best_bm25_score_is_above_the_tenth() -> None:
+    def lead(*scores: float) -> float | None:
+        legs = Legs([], [Hit(UUID(int=n), score) for n, score in enumerate(scores)])
+        return measure("worker", legs, [candidate()], ["worker"], ENCODER).lead
+
+    assert lead(8.0, *[7.0] * 8, 6.0, 1.0) == pytest.approx(0.25)
+    assert lead(*[5.0] * 10) == 0.0
+    assert lead(8.0, *[7.0] * 8) is None
+    assert lead() is None
 
 
 def test_a_query_of_100_000_characters_is_read_in_part() -> None:

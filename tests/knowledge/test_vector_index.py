@@ -148,31 +148,9 @@ async def test_a_dense_score_is_the_cosine(index: VectorIndex) -> None:
     points = [point(f"number {n}") for n in range(5)]
     await index.upsert(points)
     legs = await index.search([2 * x for x in vector("question")], None, limit=5)
-    expected = {point.chunk_id: np.dot(point.dense[0], vector("question")) for point in points}
+    expected = {point.chunk_id: np.dot(point.dense, vector("question")) for point in points}
     assert dict(legs.dense) == pytest.approx(expected, abs=1e-6)
     assert ids(legs.dense) == sorted(expected, key=lambda chunk_id: -expected[chunk_id])
-
-
-async def test_a_chunk_is_as_near_as_the_best_of_its_windows(index: VectorIndex) -> None:
-    windows = [vector(f"window {n}") for n in range(3)]
-    several = point("several", *windows)
-    one = point("one", vector("another"))
-    await index.upsert([several, one])
-    for window in [*windows, vector("question")]:
-        cosines = {
-            several.chunk_id: max(np.dot(other, window) for other in windows),
-            one.chunk_id: np.dot(one.dense[0], window),
-        }
-        legs = await index.search(window, None, limit=5)
-        assert dict(legs.dense) == pytest.approx(cosines, abs=1e-6)
-        assert ids(legs.dense) == sorted(cosines, key=lambda chunk_id: -cosines[chunk_id])
-
-
-async def test_a_chunk_that_is_written_again_loses_its_earlier_windows(index: VectorIndex) -> None:
-    await index.upsert([point("text", vector("kept"), vector("gone"))])
-    await index.upsert([point("text", vector("kept"))])
-    [hit] = (await index.search(vector("gone"), None, limit=5)).dense
-    assert hit.score == pytest.approx(np.dot(vector("kept"), vector("gone")), abs=1e-6)
 
 
 async def test_a_sparse_score_is_that_of_bm25_with_the_whole_indexs_term_frequencies(

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.core.database import Database, Queries
 from app.knowledge.doctor.findings import Examination, Finding, Severity, Stage
 from app.knowledge.index_source import uuid_array
-from app.knowledge.models import chunk_hashes
+from app.knowledge.models import chunk_hash
 
 __all__ = ["examine_texts"]
 
@@ -67,7 +67,7 @@ def _check_page(queries: Queries, after: UUID, misplaced: _Wrong, altered: _Wron
         for chunk in document["chunks"]:
             if document["text"][chunk["start"] : chunk["end"]] != chunk["text"]:
                 misplaced.add(document, chunk)
-            if chunk["content_hash"] not in chunk_hashes(chunk["heading_path"], chunk["text"]):
+            if chunk["content_hash"] != chunk_hash(chunk["heading_path"], chunk["text"]):
                 altered.add(document, chunk)
     return [document["id"] for document in documents]
 

@@ -27,6 +27,7 @@ from app.knowledge.document_store import (
     prune_embeddings,
     store_documents,
     texts_of,
+    to_bytes,
 )
 from app.knowledge.exceptions import ModelNotReady, ModelReplaced, ParserFailed, SourceUnusable
 from app.knowledge.index_model import find_model_name
@@ -36,7 +37,6 @@ from app.knowledge.ingestions.transitions import finish_item, log, open_run, sto
 from app.knowledge.ingestions.work import Work, load_work
 from app.knowledge.parsing.models import Parsed
 from app.knowledge.parsing.sandbox import Parser
-from app.knowledge.windows import embed_windows
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -286,11 +286,11 @@ def _is_outdated(queries: Queries, ingestion_id: str, path: str, work: Work) -> 
     return True
 
 
-def _embed(embedder: "Embedder", texts: dict[str, list[str]], wanted: set[str]) -> dict[str, bytes]:
+def _embed(embedder: "Embedder", texts: dict[str, str], wanted: set[str]) -> dict[str, bytes]:
     vectors: dict[str, bytes] = {}
     for part in parts(sorted(wanted)):
-        stored = embed_windows(embedder, [texts[content_hash] for content_hash in part])
-        vectors |= zip(part, stored, strict=True)
+        matrix = embedder.embed([texts[content_hash] for content_hash in part])
+        vectors |= zip(part, map(to_bytes, matrix), strict=True)
     return vectors
 
 

@@ -44,8 +44,7 @@ FROM chunk
 WHERE NOT EXISTS (
     SELECT FROM embedding
     WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
-        AND octet_length(embedding.vector) > 0
-        AND mod(octet_length(embedding.vector), :vector_bytes) = 0
+        AND octet_length(embedding.vector) = :vector_bytes
 )
 
 -- :name texts_without_vector :many
@@ -56,8 +55,7 @@ WHERE content_hash > decode(:after, 'hex')
     AND NOT EXISTS (
         SELECT FROM embedding
         WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
-            AND octet_length(embedding.vector) > 0
-            AND mod(octet_length(embedding.vector), :vector_bytes) = 0
+            AND octet_length(embedding.vector) = :vector_bytes
     )
 ORDER BY content_hash
 LIMIT :limit

@@ -91,8 +91,7 @@ SELECT
         WHERE EXISTS (
             SELECT FROM embedding
             WHERE embedding.content_hash = chunk.content_hash AND embedding.model = :model
-                AND octet_length(embedding.vector) > 0
-                AND mod(octet_length(embedding.vector), :vector_bytes) = 0
+                AND octet_length(embedding.vector) = :vector_bytes
         )
     ) AS chunks,
     EXISTS (

@@ -47,8 +47,7 @@ SELECT page.id, document.source_id, page.document_id, document.path, document.up
     EXISTS (
         SELECT FROM embedding
         WHERE embedding.content_hash = page.content_hash AND embedding.model = :model
-            AND octet_length(embedding.vector) > 0
-            AND mod(octet_length(embedding.vector), :vector_bytes) = 0
+            AND octet_length(embedding.vector) = :vector_bytes
     ) AS has_vector
 FROM page
 JOIN document ON document.id = page.document_id

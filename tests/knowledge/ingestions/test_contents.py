@@ -13,7 +13,6 @@ import pytest
 from app.core.database import Database
 from app.knowledge.document_store import find_embedded
 from app.knowledge.embedding import Embedder
-from app.knowledge.windows import windows
 from settings import Settings
 from tests.runs import Runs, open_runs
 from tests.support import execute, fetch
@@ -52,20 +51,6 @@ def test_a_document_is_stored_with_its_passages_and_their_vectors(
     assert document[2][start:end] == text
     expected = embedder.embed(["Title\n\n" + text])[0]
     assert np.frombuffer(vector, "<f4") == pytest.approx(expected, abs=1e-5)
-
-
-def test_a_long_passage_has_a_vector_for_each_of_its_windows(
-    runs: Runs, embedder: Embedder
-) -> None:
-    text = "The follower applies every change in its order. " * 9 + "Tea is served at noon. " * 9
-    runs.run({"a.md": f"# Title\n\n{text}\n"})
-
-    [(text, vectors)] = fetch(
-        runs.database.url, "SELECT text, vector FROM chunk JOIN embedding USING (content_hash)"
-    )
-    expected = embedder.embed(windows(("Title",), text))
-    assert len(expected) == 2
-    assert np.frombuffer(vectors, "<f4") == pytest.approx(expected.ravel(), abs=1e-5)
 
 
 def test_a_second_run_writes_nothing(runs: Runs) -> None:
