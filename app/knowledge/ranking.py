@@ -1,6 +1,7 @@
 """From what the two searches found to the passages to read: pure functions."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -45,24 +46,26 @@ def fuse(legs: Legs) -> list[Ranked]:
     is the same for models whose cosines are all high; a BM25 score as a share of the best. What a
     search did not return can be at most as good as the last that it did, and counts as such.
     """
-    dense = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(legs.dense, start=1)}
-    sparse = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(legs.sparse, start=1)}
     lowest_cosine = min(_scores(legs.dense), default=0.0)
     possible_rise = max(1 - lowest_cosine, 1e-6)
     best_bm25 = max(_scores(legs.sparse), default=0.0) or 1.0
     # A search for words that returned fewer has returned all that have any of them.
     complete = len(legs.sparse) < len(legs.dense)
-    lowest_bm25 = 0.0 if complete else min(_scores(legs.sparse), default=0.0)
+    lowest_share = 0.0 if complete else min(_scores(legs.sparse), default=0.0) / best_bm25
+    # Taken out where both found it: hashing an id takes longer than anything else here.
+    only_dense = {hit.chunk_id: (rank, hit.score) for rank, hit in enumerate(legs.dense, start=1)}
     ranked = []
-    # Of equal scores those come first that have the words.
-    for chunk_id in sparse | dense:
-        dense_rank, cosine = dense.get(chunk_id, (None, None))
-        sparse_rank, bm25 = sparse.get(chunk_id, (None, None))
+    for rank, (chunk_id, bm25) in enumerate(legs.sparse, start=1):
+        dense_rank, cosine = only_dense.pop(chunk_id, (None, None))
         rise = 0.0 if cosine is None else (cosine - lowest_cosine) / possible_rise
-        share = (lowest_bm25 if bm25 is None else bm25) / best_bm25
-        score = (1 - BM25_WEIGHT) * rise + BM25_WEIGHT * share
-        ranked.append(Ranked(chunk_id, score, cosine, dense_rank, bm25, sparse_rank))
-    return sorted(ranked, key=lambda candidate: -candidate.score)
+        score = (1 - BM25_WEIGHT) * rise + BM25_WEIGHT * bm25 / best_bm25
+        ranked.append(Ranked(chunk_id, score, cosine, dense_rank, bm25, rank))
+    for chunk_id, (dense_rank, cosine) in only_dense.items():
+        rise = (cosine - lowest_cosine) / possible_rise
+        score = (1 - BM25_WEIGHT) * rise + BM25_WEIGHT * lowest_share
+        ranked.append(Ranked(chunk_id, score, cosine, dense_rank, None, None))
+    # Of equal scores those stay first that have the words.
+    return sorted(ranked, key=attrgetter("score"), reverse=True)
 
 
 def diversify(
@@ -80,23 +83,20 @@ def diversify(
     decides between equals.
     """
     count = min(limit, len(candidates))
+    steepness = REDUNDANCY / (1 - REDUNDANT_FROM)
     scores = np.array([candidate.score for candidate in candidates])
     numbers = {document: number for number, document in enumerate(dict.fromkeys(documents))}
     document_of = np.array([numbers[document] for document in documents])
-    crowding = np.zeros(len(candidates))
-    similarity = np.full(len(candidates), -1.0)
-    left = scores.copy()
+    redundancy = np.zeros(len(candidates))
     chosen: list[int] = []
     while len(chosen) < count:
-        best = int(left.argmax())
+        best = int((scores - redundancy).argmax())
         chosen.append(best)
         scores[best] = -np.inf
-        crowding += CROWDING * (document_of == document_of[best])
+        scores[document_of == document_of[best]] -= CROWDING
         # Not by BLAS, whose threads wait for busy processors: for tens of milliseconds at times.
         alike = np.einsum("cd,d->c", vectors, vectors[best])
-        similarity = np.maximum(similarity, alike)
-        redundancy = (similarity - REDUNDANT_FROM).clip(0, None) / (1 - REDUNDANT_FROM)
-        left = scores - crowding - REDUNDANCY * redundancy
+        np.maximum(redundancy, (alike - REDUNDANT_FROM) * steepness, out=redundancy)
     return chosen
 
 
