@@ -44,7 +44,6 @@ from app.knowledge.index_payload import KEYWORD_FIELDS, UPDATED_AT
 from app.knowledge.vector_index import (
     DENSE,
     FORMAT,
-    HNSW_EF,
     SPARSE,
     Hit,
     IndexFilter,
@@ -218,7 +217,7 @@ class EdgeGeneration:
             query=Query.Nearest(vector, using=using),
             filter=filter_,
             # The graph is made for all points: among those that fit a filter it may miss a third.
-            params=SearchParams(hnsw_ef=HNSW_EF) if filter_ is None else SearchParams(exact=True),
+            params=None if filter_ is None else SearchParams(exact=True),
         )
         with _edge_failures():
             return [Hit(cast("UUID", p.id), p.score) for p in self._shard.query(request)]

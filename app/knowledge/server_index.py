@@ -19,7 +19,6 @@ from app.knowledge.vector_index import (
     DENSE,
     EVERYTHING,
     FORMAT,
-    HNSW_EF,
     SPARSE,
     Hit,
     IndexFilter,
@@ -96,11 +95,7 @@ class ServerIndex:
             return Legs([], [])
         filter_ = _filter(where)
         # The graph is made for all points: among those that fit a filter it may miss a third.
-        params = (
-            models.SearchParams(hnsw_ef=HNSW_EF)
-            if filter_ is None
-            else models.SearchParams(exact=True)
-        )
+        params = None if filter_ is None else models.SearchParams(exact=True)
         queries = [
             models.QueryRequest(
                 query=vector, using=using, filter=filter_, params=params, limit=limit

@@ -17,7 +17,6 @@ __all__ = [
     "DENSE",
     "EVERYTHING",
     "FORMAT",
-    "HNSW_EF",
     "SPARSE",
     "Hit",
     "IndexFilter",
@@ -36,9 +35,6 @@ FORMAT: Final = 5
 
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
-# How many candidates a walk through the graph keeps. Of the best 100 of SciFact's 13,000 chunks it
-# misses 10 with 100, which is the least, and 3 with 256, which is slower: see docs/retrieval.md.
-HNSW_EF: Final = 128
 
 
 class SparseVector(NamedTuple):
