@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
+from app.accounts.models import Scope
 from app.core.exceptions import AppError, InvalidRequest, StartupError
 from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
@@ -22,6 +23,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+users = typer.Typer(help="Accounts and their tokens.", no_args_is_help=True)
+cli.add_typer(users, name="users")
 
 # Imports stand in the commands that need them: models and clients take most of a second to load.
 # ruff: noqa: PLC0415
@@ -84,6 +87,7 @@ def ask(question: Annotated[str, typer.Argument(help="What you want to know.")])
 
 
 async def _ask(settings: Settings, question: str) -> None:
+    from app.accounts.models import LOCAL
     from app.chat.models import QuestionRequest
     from app.resources.service import open_resources
 
@@ -94,7 +98,7 @@ async def _ask(settings: Settings, question: str) -> None:
             f"The question {error.errors()[0]['msg'].split(', ', 1)[-1]}."
         ) from None
     async with open_resources(settings) as resources:
-        answer = await resources.chat.ask(request)
+        answer = await resources.chat.ask(request, LOCAL)
     print(answer.message)
     for source in answer.sources:
         citations = [one for one in answer.citations if one.marker == source.number]
@@ -113,10 +117,11 @@ def search(
 
 
 async def _search(settings: Settings, query: str, limit: int) -> None:
+    from app.accounts.models import LOCAL
     from app.resources.service import open_resources
 
     async with open_resources(settings) as resources:
-        found = await resources.retriever.search(query, limit=limit, merged=False)
+        found = await resources.retriever.search(query, caller=LOCAL, limit=limit, merged=False)
     for passage in found.passages:
         print(f"{passage.score:.3f}  {_place(passage.path, passage.heading_path)}")
         print("       " + " ".join(passage.text.split())[:200])
@@ -271,6 +276,53 @@ def serve(
         log_config=None,
         timeout_graceful_shutdown=10,
     )
+
+
+Email = Annotated[str, typer.Argument(help="An address.", metavar="EMAIL")]
+
+
+@users.command(name="create")
+def create_user(
+    email: Email,
+    *,
+    admin: Annotated[bool, typer.Option("--admin", help="As an admin.")] = False,
+) -> None:
+    """Make an account; its owner logs in by mail, or with a token."""
+    from app.cli import users as commands
+
+    commands.create_user(_settings(), email, is_admin=admin)
+
+
+@users.command(name="list")
+def list_users() -> None:
+    """Show the accounts."""
+    from app.cli import users as commands
+
+    commands.list_users(_settings())
+
+
+@users.command(name="promote")
+def promote_user(email: Email) -> None:
+    """Make somebody an admin."""
+    from app.cli import users as commands
+
+    commands.promote_user(_settings(), email)
+
+
+@users.command(name="token")
+def create_token(
+    email: Email,
+    *,
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="What it is good for; may be repeated. By default read, ask, ingest."),
+    ] = None,
+) -> None:
+    """Make an API token, which is shown once."""
+    from app.cli import users as commands
+
+    asyncio.run(commands.create_token(_settings(), email, name=name, scopes=scope or []))
 
 
 def _place(path: str, heading_path: Any) -> str:

@@ -11,18 +11,22 @@ from sentry_sdk.integrations.fastapi import FastApiIntegration
 from sentry_sdk.integrations.starlette import StarletteIntegration
 
 import app
+from app.accounts.api import router as accounts_router
+from app.accounts.login_api import router as login_router
 from app.chat.api import router as chat_router
 from app.core.api import router as core_router
+from app.core.cors import allow_origins
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
+from app.core.startup import checked_settings
 from app.knowledge.documents.api import router as documents_router
 from app.knowledge.ingestions.api import router as ingestions_router
 from app.knowledge.search.api import router as search_router
 from app.knowledge.sources.api import router as sources_router
 from app.resources.service import Resources, open_resources
 from app.worker.embedded import embedded_worker
-from settings import Settings, load_settings
+from settings import Settings
 
 __all__ = ["create_app"]
 
@@ -41,7 +45,7 @@ class State(TypedDict):
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; its parts are opened when it starts serving."""
-    settings = settings or load_settings()
+    settings = settings or checked_settings()
     configure_logs(level=settings.log_level, as_json=settings.is_production)
     if settings.sentry_dsn:
         # No request bodies: they are people's questions.
@@ -87,7 +91,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.add_middleware(RequestContext)
     api.add_middleware(PlainStartupErrors)
     install_handlers(api)
+    allow_origins(api, settings.cors_origins)
     api.include_router(core_router)
+    api.include_router(login_router)
+    api.include_router(accounts_router)
     api.include_router(chat_router)
     api.include_router(sources_router)
     api.include_router(documents_router)

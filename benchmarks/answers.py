@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import httpx2
 from openai import AsyncOpenAI
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Queries
 from app.knowledge.passages import load_candidates
 from app.knowledge.ranking import fuse
@@ -84,7 +85,7 @@ async def _measure(
 
     async def read() -> None:
         await database.run_statement(
-            load_candidates, ranked, embedder.model_name, embedder.dimensions
+            load_candidates, LOCAL_ACCOUNT, ranked, embedder.model_name, embedder.dimensions
         )
 
     async def generate() -> None:
@@ -172,4 +173,4 @@ async def _first_message(client: httpx2.AsyncClient) -> float:
 
 
 def _insert(queries: Queries) -> None:
-    queries.insert_question(model="bench", message=QUESTION)
+    queries.insert_question(account_id=LOCAL_ACCOUNT, model="bench", message=QUESTION)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 
+from app.accounts.models import LOCAL
 from app.core.database import Database
 from app.knowledge.connectors.config import FolderConfig
 from app.knowledge.sources.models import NewSource
@@ -111,5 +112,5 @@ async def _ingest_folder(
     folder = environment.folder / f"documents{seed}"
     write_folder(folder, files=files, seed=seed)
     await create(
-        database, settings, NewSource(config=FolderConfig(kind="folder", path=str(folder)))
+        database, settings, LOCAL, NewSource(config=FolderConfig(kind="folder", path=str(folder)))
     )

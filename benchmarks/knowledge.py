@@ -10,6 +10,7 @@ from uuid import uuid5
 
 import numpy as np
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Database, Queries
 from app.knowledge.index_model import register_model
 
@@ -61,7 +62,9 @@ def _fill(queries: Queries, first: int, count: int, model: str, dimensions: int)
     vectors = np.random.default_rng(first + 3).standard_normal(shape).astype("<f4")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     register_model(queries, model, dimensions)
-    source_id = queries.upsert_source(kind="folder", location="/benchmark")
+    source_id = queries.upsert_source(
+        account_id=LOCAL_ACCOUNT, kind="folder", location="/benchmark"
+    )
     path = f"{first}.md"
     document_id = uuid5(source_id, path)
     document: dict[str, Any] = {

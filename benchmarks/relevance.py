@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.accounts.models import LOCAL
 from app.evaluation.collection import Collection, load_collection
 from app.evaluation.knowledge_base import open_knowledge_base
 from app.knowledge.relevance import FLOOR, NO_LEAD, Signals, relevance
@@ -65,7 +66,9 @@ async def measure_collection(collection: Collection, others: Iterable[Collection
 
 
 async def _ask(retriever: Retriever, questions: Iterable[str]) -> list[Signals]:
-    found = [await retriever.search(question, limit=PASSAGES) for question in questions]
+    found = [
+        await retriever.search(question, caller=LOCAL, limit=PASSAGES) for question in questions
+    ]
     return [one.signals for one in found]
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from app.accounts.models import LOCAL
 from app.knowledge.ranking import diversify, fuse
 from app.knowledge.retrieval import CANDIDATES, LEG_LIMIT, SearchMode
 from app.knowledge.sparse import SparseEncoder
@@ -62,7 +63,7 @@ async def _in_the_index(resources: Resources) -> Result:
 async def _as_a_whole(resources: Resources) -> Result:
     def in_mode(mode: SearchMode) -> Callable[[], Awaitable[None]]:
         async def call() -> None:
-            await resources.retriever.search(QUESTION, limit=TOP_K, mode=mode)
+            await resources.retriever.search(QUESTION, caller=LOCAL, limit=TOP_K, mode=mode)
 
         return call
 

@@ -644,6 +644,62 @@ $$;
 
 
 --
+-- Name: source_shared(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.source_shared() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO index_change (chunk_id)
+    SELECT chunk.id
+    FROM chunk
+    JOIN document ON document.id = chunk.document_id
+    WHERE document.source_id = new.id;
+    RETURN NULL;
+END
+$$;
+
+
+--
+-- Name: access_token; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.access_token (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    token_hash bytea NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    hint text NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_used_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    CONSTRAINT access_token_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'api'::text]))),
+    CONSTRAINT access_token_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+
+--
+-- Name: account; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.account (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    email text NOT NULL,
+    role text DEFAULT 'user'::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    software_background text,
+    hardware_background text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT account_hardware_background_check CHECK ((hardware_background = ANY (ARRAY['beginner'::text, 'intermediate'::text, 'advanced'::text, 'expert'::text]))),
+    CONSTRAINT account_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text]))),
+    CONSTRAINT account_software_background_check CHECK ((software_background = ANY (ARRAY['beginner'::text, 'intermediate'::text, 'advanced'::text, 'expert'::text])))
+);
+
+
+--
 -- Name: chunk; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -868,6 +924,21 @@ CREATE TABLE public.job_trouble (
 
 
 --
+-- Name: login_link; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.login_link (
+    token_hash bytea NOT NULL,
+    email text NOT NULL,
+    registers boolean NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT login_link_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+
+--
 -- Name: message; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -885,6 +956,7 @@ CREATE TABLE public.message (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     citations jsonb DEFAULT '[]'::jsonb NOT NULL,
     trace jsonb,
+    account_id uuid NOT NULL,
     CONSTRAINT message_check CHECK (((role <> 'assistant'::text) OR (question_id IS NOT NULL))),
     CONSTRAINT message_role_check CHECK ((role = ANY (ARRAY['user'::text, 'system'::text, 'assistant'::text]))),
     CONSTRAINT message_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'cancelled'::text, 'failed'::text])))
@@ -998,6 +1070,19 @@ ALTER TABLE public.procrastinate_workers ALTER COLUMN id ADD GENERATED ALWAYS AS
 
 
 --
+-- Name: rate_limit; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE UNLOGGED TABLE public.rate_limit (
+    key bytea NOT NULL,
+    count integer NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT rate_limit_key_check CHECK ((octet_length(key) = 32))
+)
+WITH (fillfactor='50');
+
+
+--
 -- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1021,8 +1106,11 @@ CREATE TABLE public.source (
     state jsonb DEFAULT '{}'::jsonb NOT NULL,
     every interval,
     synced_at timestamp with time zone,
+    account_id uuid NOT NULL,
+    visibility text DEFAULT 'private'::text NOT NULL,
     CONSTRAINT source_every_check CHECK ((every > '00:00:00'::interval)),
-    CONSTRAINT source_kind_check CHECK ((kind = ANY (ARRAY['folder'::text, 'git'::text, 'github'::text, 'web'::text, 'upload'::text])))
+    CONSTRAINT source_kind_check CHECK ((kind = ANY (ARRAY['folder'::text, 'git'::text, 'github'::text, 'web'::text, 'upload'::text]))),
+    CONSTRAINT source_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'shared'::text])))
 );
 
 
@@ -1063,6 +1151,38 @@ ALTER TABLE ONLY public.procrastinate_jobs ALTER COLUMN id SET DEFAULT nextval('
 --
 
 ALTER TABLE ONLY public.procrastinate_periodic_defers ALTER COLUMN id SET DEFAULT nextval('public.procrastinate_periodic_defers_id_seq'::regclass);
+
+
+--
+-- Name: access_token access_token_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.access_token
+    ADD CONSTRAINT access_token_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: access_token access_token_token_hash_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.access_token
+    ADD CONSTRAINT access_token_token_hash_key UNIQUE (token_hash);
+
+
+--
+-- Name: account account_email_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_email_key UNIQUE (email);
+
+
+--
+-- Name: account account_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (id);
 
 
 --
@@ -1170,6 +1290,14 @@ ALTER TABLE ONLY public.job_trouble
 
 
 --
+-- Name: login_link login_link_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.login_link
+    ADD CONSTRAINT login_link_pkey PRIMARY KEY (token_hash);
+
+
+--
 -- Name: message message_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1218,6 +1346,14 @@ ALTER TABLE ONLY public.procrastinate_workers
 
 
 --
+-- Name: rate_limit rate_limit_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rate_limit
+    ADD CONSTRAINT rate_limit_pkey PRIMARY KEY (key);
+
+
+--
 -- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1226,11 +1362,11 @@ ALTER TABLE ONLY public.schema_migrations
 
 
 --
--- Name: source source_kind_location_key; Type: CONSTRAINT; Schema: public; Owner: -
+-- Name: source source_account_id_kind_location_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
 ALTER TABLE ONLY public.source
-    ADD CONSTRAINT source_kind_location_key UNIQUE (kind, location);
+    ADD CONSTRAINT source_account_id_kind_location_key UNIQUE (account_id, kind, location);
 
 
 --
@@ -1255,6 +1391,13 @@ ALTER TABLE ONLY public.upload
 
 ALTER TABLE ONLY public.upload
     ADD CONSTRAINT upload_source_id_path_key UNIQUE (source_id, path);
+
+
+--
+-- Name: access_token_account_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX access_token_account_id ON public.access_token USING btree (account_id, created_at DESC);
 
 
 --
@@ -1328,10 +1471,17 @@ CREATE INDEX ingestion_source_id ON public.ingestion USING btree (source_id, cre
 
 
 --
+-- Name: login_link_expires_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX login_link_expires_at ON public.login_link USING btree (expires_at);
+
+
+--
 -- Name: message_newest; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX message_newest ON public.message USING btree (created_at DESC, id DESC);
+CREATE INDEX message_newest ON public.message USING btree (account_id, created_at DESC, id DESC);
 
 
 --
@@ -1395,6 +1545,13 @@ CREATE UNIQUE INDEX procrastinate_jobs_queueing_lock_idx_v1 ON public.procrastin
 --
 
 CREATE INDEX procrastinate_periodic_defers_job_id_fkey_v1 ON public.procrastinate_periodic_defers USING btree (job_id);
+
+
+--
+-- Name: rate_limit_ends_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX rate_limit_ends_at ON public.rate_limit USING btree (ends_at);
 
 
 --
@@ -1482,6 +1639,21 @@ CREATE TRIGGER procrastinate_trigger_status_events_update_v1 AFTER UPDATE OF sta
 
 
 --
+-- Name: source source_shared; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER source_shared AFTER UPDATE OF visibility ON public.source FOR EACH ROW WHEN ((old.visibility IS DISTINCT FROM new.visibility)) EXECUTE FUNCTION public.source_shared();
+
+
+--
+-- Name: access_token access_token_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.access_token
+    ADD CONSTRAINT access_token_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
 -- Name: chunk chunk_document_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1538,6 +1710,14 @@ ALTER TABLE ONLY public.job_trouble
 
 
 --
+-- Name: message message_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
 -- Name: message message_question_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1570,6 +1750,14 @@ ALTER TABLE ONLY public.procrastinate_periodic_defers
 
 
 --
+-- Name: source source_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.source
+    ADD CONSTRAINT source_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
 -- Name: upload upload_source_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1597,4 +1785,6 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261120152000'),
     ('20261120153000'),
     ('20261120160000'),
-    ('20261120161000');
+    ('20261120161000'),
+    ('20261121100000'),
+    ('20261121101000');

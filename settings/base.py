@@ -5,17 +5,22 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_MODEL = "offline-extractive"
-
+# Known to everybody, so good for a desk only.
+LOCAL_SECRET = "local secret, not for production"  # noqa: S105 -- as it says
+MIN_SECRET_CHARACTERS = 32
+DEFAULT_REQUESTS_PER_MINUTE = 120
 
 # Bound to a host, since whoever may create a source chooses the URL.
 _TOKEN_NAME = re.compile(r"[^@\s]+@[^@\s/]+")
+# No path, no query, nobody's name: what a browser sends as `Origin`.
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
 
 
 class Environment(StrEnum):
@@ -25,11 +30,23 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class Auth(StrEnum):
+    """Whether requests must say who sends them."""
+
+    OFF = "off"
+    REQUIRED = "required"
+
+
 class Settings(BaseSettings):
     """The configuration of one process; nothing needs to be set to try bRAG out."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        # Where two settings don't go together, the input is all of them, secrets included.
+        hide_input_in_errors=True,
     )
 
     app_name: str = "bRAG"
@@ -62,6 +79,15 @@ class Settings(BaseSettings):
     timeout: int = Field(default=120, ge=1)
     reload: bool = False
 
+    auth: Auth = Auth.OFF
+    secret_key: SecretStr = SecretStr(LOCAL_SECRET)
+    public_url: str | None = None
+    smtp_url: SecretStr | None = None
+    mail_from: str = "bRAG <brag@localhost>"
+    cors_origins: Annotated[list[str], NoDecode] = []
+    requests_per_minute: int | None = Field(default=None, ge=0, le=1_000_000)
+    login_requests_per_hour: int = Field(default=10, ge=1, le=1_000_000)
+
     ingest_roots: Annotated[list[Path], NoDecode] = []
     source_tokens: Annotated[dict[str, SecretStr], NoDecode] = {}
     github_api_url: str = "https://api.github.com"
@@ -77,9 +103,9 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(default=10_000_000, ge=1)
     keepalive_sec: float = Field(default=15, gt=0)
 
-    @field_validator("openai_models", mode="before")
+    @field_validator("openai_models", "cors_origins", mode="before")
     @classmethod
-    def _split_models(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
@@ -128,15 +154,9 @@ class Settings(BaseSettings):
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        url = urlsplit(value.get_secret_value())
+        url = _split_url(value.get_secret_value())
         if url.scheme not in ("postgres", "postgresql"):
             raise ValueError("must start with postgres:// or postgresql://")
-        try:
-            url.port  # noqa: B018 -- reading it checks it
-        except ValueError:
-            raise ValueError(
-                "has no valid port; write special characters of the password as %XX"
-            ) from None
         return value
 
     @field_validator("sentry_dsn")
@@ -149,11 +169,81 @@ class Settings(BaseSettings):
             raise ValueError("must look like https://key@host/1")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = _split_url(value)
+        if (
+            url.scheme not in ("http", "https")
+            or not url.hostname
+            or url.username is not None
+            or not value.isprintable()
+            or any(character in value for character in " ?#")
+        ):
+            raise ValueError("must look like https://brag.example or https://example.org/brag")
+        return value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = _split_url(value.get_secret_value())
+        if url.scheme not in ("smtp", "smtps") or not url.hostname:
+            raise ValueError(
+                "must look like smtp://user:password@host:587 or smtps://user:password@host:465"
+            )
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        if not all(origin == "*" or _is_origin(origin) for origin in value):
+            raise ValueError(
+                "must be origins, comma-separated, such as https://app.example:8443, without a "
+                "slash at the end; or *"
+            )
+        # As browsers write them.
+        return [origin.lower() for origin in value]
+
     @model_validator(mode="after")
     def _one_way_to_name_qdrant(self) -> Self:
         if self.qdrant_url and self.qdrant_host:
-            raise ValueError("set QDRANT_URL or QDRANT_HOST, not both")
+            raise ValueError("Set QDRANT_URL or QDRANT_HOST, not both")
         return self
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if not self.is_production:
+            return self
+        if not self.requires_auth:
+            raise ValueError("With ENVIRONMENT=production, set AUTH=required")
+        secret = self.secret_key.get_secret_value()
+        if secret == LOCAL_SECRET or len(secret) < MIN_SECRET_CHARACTERS:
+            raise ValueError(
+                "With ENVIRONMENT=production, set SECRET_KEY to "
+                f"{MIN_SECRET_CHARACTERS} random characters or more: openssl rand -hex 32"
+            )
+        if "*" in self.cors_origins:
+            raise ValueError(
+                "With ENVIRONMENT=production, CORS_ORIGINS must name the origins, since requests "
+                "carry credentials: not *"
+            )
+        return self
+
+    @property
+    def requires_auth(self) -> bool:
+        """Whether requests must say who sends them; else everything is the local account's."""
+        return self.auth == Auth.REQUIRED
+
+    @property
+    def request_limit(self) -> int:
+        """How many requests an account may send in a minute; 0 is any number."""
+        if self.requests_per_minute is None:
+            return DEFAULT_REQUESTS_PER_MINUTE if self.requires_auth else 0
+        return self.requests_per_minute
 
     @property
     def is_production(self) -> bool:
@@ -203,6 +293,27 @@ class Settings(BaseSettings):
         if not self.has_language_model:
             return (OFFLINE_MODEL,)
         return tuple(self.openai_models) or ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4.1")
+
+
+def _split_url(value: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        # Which quotes what it found, of the password even.
+        raise ValueError(
+            "is not a valid URL; write special characters of the password as %XX"
+        ) from None
+    try:
+        url.port  # noqa: B018 -- reading it checks it
+    except ValueError:
+        raise ValueError(
+            "has no valid port; write special characters of the password as %XX"
+        ) from None
+    return url
+
+
+def _is_origin(value: str) -> bool:
+    return bool(_ORIGIN.fullmatch(value) and _split_url(value))
 
 
 def load_settings() -> Settings:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Database
 from app.knowledge.connectors.access import Access
 from app.knowledge.connectors.config import FolderConfig
@@ -24,12 +25,15 @@ __all__ = ["Runs", "open_runs"]
 class Runs:
     """Runs over one folder."""
 
-    def __init__(self, database: Database, steps: Steps, folder: Path) -> None:
+    def __init__(self, database: Database, steps: Steps, folder: Path, account_id: UUID) -> None:
         self.database = database
+        self.account_id = account_id
         self.steps = steps
         self.folder = folder
         self.source_id: UUID = database.run_sync(
             lambda queries: queries.insert_source(
+                account_id=account_id,
+                visibility="private",
                 kind="folder",
                 location=str(folder),
                 name="folder",
@@ -93,7 +97,13 @@ class Runs:
         """Return the states of a run's items by path."""
         rows = self.database.run_sync(
             lambda queries: list(
-                queries.list_items(ingestion_id=ingestion_id, state=None, after=None, limit=1000)
+                queries.list_items(
+                    ingestion_id=ingestion_id,
+                    account_id=self.account_id,
+                    state=None,
+                    after=None,
+                    limit=1000,
+                )
             )
         )
         return {row["path"]: row["state"] for row in rows}
@@ -105,13 +115,17 @@ class Runs:
 
 @contextmanager
 def open_runs(
-    database: Database, embedder: Embedder, settings: Settings, folder: Path
+    database: Database,
+    embedder: Embedder,
+    settings: Settings,
+    folder: Path,
+    account_id: UUID = LOCAL_ACCOUNT,
 ) -> Iterator[Runs]:
-    """Open runs over a folder that is created."""
+    """Open runs over a folder that is created, whose source is an account's."""
     folder.mkdir()
     settings = settings.model_copy(
         update={"ingest_roots": [folder], "database_url": SecretStr(database.url)}
     )
     with Parser() as parser, Access(settings) as access:
         steps = Steps(database, access, parser, lambda _: embedder, settings)
-        yield Runs(database, steps, folder)
+        yield Runs(database, steps, folder, account_id)

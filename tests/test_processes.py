@@ -120,6 +120,31 @@ def test_gunicorn_says_in_a_plain_sentence_what_cannot_work(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("command", [("app", "serve"), GUNICORN, ("app.worker",)])
+def test_production_without_authentication_does_not_start(
+    var_dir: Path, command: tuple[str, ...]
+) -> None:
+    result = run(var_dir, *command, ENVIRONMENT="production", SECRET_KEY="hunter2" * 5)
+
+    assert result.returncode == 1
+    sentence = "The settings are not valid. With ENVIRONMENT=production, set AUTH=required."
+    assert result.stderr == f"{sentence} See .env.example.\n"
+    assert not postmaster_is_running(var_dir)
+
+
+def test_uvicorn_says_what_cannot_work_without_showing_secrets(var_dir: Path) -> None:
+    result = run(
+        var_dir,
+        *("uvicorn", "--factory", "app.main:create_app", "--port", "0"),
+        ENVIRONMENT="production",
+        SECRET_KEY="hunter2" * 5,
+    )
+
+    assert result.returncode == 1
+    assert "With ENVIRONMENT=production, set AUTH=required." in result.stderr
+    assert "hunter2" not in result.stderr
+
+
 async def slots(var_dir: Path, number: int) -> bool:
     return len([path for path in (var_dir / "qdrant").iterdir() if path.is_dir()]) == number
 

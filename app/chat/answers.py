@@ -14,12 +14,30 @@ from app.chat.constants import NO_DOCUMENTS_FOUND, MessageStatus
 from app.chat.grounding import Grounding
 from app.chat.models import Answer, Citation, SourceText, TokenUsage
 from app.chat.places import Place, find_places
-from app.chat.prompts import prompt_hash
+from app.chat.prompts import NO_BACKGROUND, Background, prompt_hash
 from app.chat.provenance import Provenance
 from app.core.database import Queries
 from app.core.llm import Usage
 
-__all__ = ["Draft", "Prepared", "StoredAnswer", "citable", "nothing_found", "store_answer"]
+__all__ = [
+    "Draft",
+    "Prepared",
+    "StoredAnswer",
+    "StoredQuestion",
+    "citable",
+    "nothing_found",
+    "store_answer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQuestion:
+    """A question, whose it is, and what they know."""
+
+    id: UUID
+    account_id: UUID
+    text: str
+    background: Background
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +47,7 @@ class Prepared:
     `grounding` is None when the documents have nothing to do with it.
     """
 
-    question_id: UUID
+    question: StoredQuestion
     model: str
     messages: Sequence[ChatCompletionMessageParam] | None
     grounding: Grounding | None
@@ -39,6 +57,11 @@ class Prepared:
     def sources(self) -> list[SourceText]:
         """The passages in the prompt."""
         return self.grounding.sources if self.grounding else []
+
+    @property
+    def background(self) -> Background:
+        """What the prompt tells of the one who asks."""
+        return self.question.background if self.sources else NO_BACKGROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +125,13 @@ def citable(sources: Sequence[SourceText]) -> list[Citable]:
 
 def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAnswer:
     """Check the quotes against the documents as they are now, and store the answer with them."""
-    citations = _citations(queries, prepared.sources, draft.cited)
+    account_id = prepared.question.account_id
+    citations = _citations(queries, account_id, prepared.sources, draft.cited)
     # Texts of documents stay in their documents: what is deleted there must not live on here.
     row = queries.insert_answer(
         id=draft.id,
-        question_id=prepared.question_id,
+        account_id=account_id,
+        question_id=prepared.question.id,
         status=draft.status.value,
         model=draft.model,
         message=draft.text,
@@ -127,6 +152,8 @@ def _provenance(prepared: Prepared) -> Provenance:
     made = Provenance(
         prompt_hash=None if prepared.messages is None else prompt_hash(prepared.messages),
         requested_model=prepared.model,
+        software_background=prepared.background.software,
+        hardware_background=prepared.background.hardware,
         replay_of=prepared.replay_of,
     )
     if grounding is None:
@@ -144,10 +171,10 @@ def _provenance(prepared: Prepared) -> Provenance:
 
 
 def _citations(
-    queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
+    queries: Queries, account_id: UUID, sources: Sequence[SourceText], cited: Sequence[Cited]
 ) -> list[Citation]:
     by_number = {source.number: source for source in sources}
-    places = find_places(queries, sources, cited)
+    places = find_places(queries, account_id, sources, cited)
     return [
         _citation(by_number[one.marker], one, place)
         for one, place in zip(cited, places, strict=True)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.accounts.dependencies import AskerDep, ReaderDep
 from app.chat.dependencies import ChatServiceDep
 from app.chat.history import list_messages
 from app.chat.models import (
@@ -46,39 +47,49 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/completion", responses=UPSTREAM_FAILURES)
-async def completion(request: MessageRequest, chat: ChatServiceDep) -> Answer:
+async def completion(request: MessageRequest, chat: ChatServiceDep, caller: AskerDep) -> Answer:
     """Pass a message to the language model, without your documents."""
-    return await chat.complete(request)
+    return await chat.complete(request, caller)
 
 
 @router.post("/completion-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
 async def completion_stream(
-    request: MessageRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
+    request: MessageRequest,
+    chat: ChatServiceDep,
+    caller: AskerDep,
+    settings: SettingsDep,
+    connection: Request,
 ) -> EventStream:
     """The same as a stream of server-sent events."""
     return EventStream(
-        await while_reader_waits(connection, chat.stream_completion(request)),
+        await while_reader_waits(connection, chat.stream_completion(request, caller)),
         keepalive_sec=settings.keepalive_sec,
         limit_sec=settings.stream_limit_sec,
     )
 
 
 @router.post("/qa-create", responses=UPSTREAM_FAILURES)
-async def qa_create(request: QuestionRequest, chat: ChatServiceDep) -> AnswerWithSources:
+async def qa_create(
+    request: QuestionRequest, chat: ChatServiceDep, caller: AskerDep
+) -> AnswerWithSources:
     """Answer a question from your documents, or from a selected text.
 
     `[n]` in the answer is `number` in `sources`; `citations` say which sentence there supports it.
     """
-    return await chat.ask(request)
+    return await chat.ask(request, caller)
 
 
 @router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
 async def qa_stream(
-    request: QuestionRequest, chat: ChatServiceDep, settings: SettingsDep, connection: Request
+    request: QuestionRequest,
+    chat: ChatServiceDep,
+    caller: AskerDep,
+    settings: SettingsDep,
+    connection: Request,
 ) -> EventStream:
     """The same as a stream of server-sent events."""
     return EventStream(
-        await while_reader_waits(connection, chat.stream_answer(request)),
+        await while_reader_waits(connection, chat.stream_answer(request, caller)),
         keepalive_sec=settings.keepalive_sec,
         limit_sec=settings.stream_limit_sec,
     )
@@ -89,13 +100,14 @@ async def messages(
     request: Request,
     response: Response,
     database: DatabaseDep,
+    caller: ReaderDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
         str | None, Query(description="From the `Link` header of the page before.")
     ] = None,
 ) -> list[StoredMessage]:
-    """Questions and answers, newest first; the `Link` header leads to the next page."""
-    page, following = await list_messages(database, limit=limit, cursor=cursor)
+    """Your questions and answers, newest first; the `Link` header leads to the next page."""
+    page, following = await list_messages(database, caller, limit=limit, cursor=cursor)
     link_to_next_page(request, response, following)
     return page
 
@@ -109,9 +121,9 @@ NO_ANSWER: dict[int | str, dict[str, Any]] = {
     "/messages/{message_id}/trace",
     responses=NO_ANSWER | {503: UPSTREAM_FAILURES[503]},
 )
-async def trace(message_id: UUID, database: DatabaseDep) -> Trace:
+async def trace(message_id: UUID, database: DatabaseDep, caller: ReaderDep) -> Trace:
     """How an answer came about: its passages, scores, prompt, model, settings and timings."""
-    return await read_trace(database, message_id)
+    return await read_trace(database, message_id, caller)
 
 
 @router.post(
@@ -120,6 +132,8 @@ async def trace(message_id: UUID, database: DatabaseDep) -> Trace:
     | NO_ANSWER
     | {409: {"model": ErrorResponse, "description": "Its passages are not as they were."}},
 )
-async def replay_message(message_id: UUID, chat: ChatServiceDep, database: DatabaseDep) -> Replay:
+async def replay_message(
+    message_id: UUID, chat: ChatServiceDep, database: DatabaseDep, caller: AskerDep
+) -> Replay:
     """Answer once more from the same passages, and say what differs; both answers are kept."""
-    return await replay(database, chat, message_id)
+    return await replay(database, chat, message_id, caller)

@@ -12,7 +12,7 @@ class UnknownModel(InvalidRequest):
 
 
 class PassagesGone(Conflict):
-    """Passages of this answer were changed or deleted since: ask the question again."""
+    """Passages of this answer were changed or are gone: ask the question again."""
 
     code = "passages_gone"
 

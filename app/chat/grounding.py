@@ -7,6 +7,7 @@ from typing import Final
 
 from anyio import to_thread
 
+from app.accounts.models import Caller
 from app.chat.budget import TokenBudget
 from app.chat.models import QuestionRequest, SourceText
 from app.chat.prompts import PromptPassage, render_passage
@@ -53,20 +54,21 @@ class Grounder:
         self._top_k = top_k
         self._generation_timeout_sec = generation_timeout_sec
 
-    async def ground(self, request: QuestionRequest, room: int) -> Grounding:
-        """Find what may answer a question, in `room` tokens; nothing if nothing is relevant.
+    async def ground(self, request: QuestionRequest, room: int, caller: Caller) -> Grounding:
+        """Find what may answer a caller's question, in `room` tokens; nothing if none is relevant.
 
         Raises:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
         """
         if request.selected_text is None:
-            return await self._search(request, room)
+            return await self._search(request, room, caller)
         return await self._read(request.message, request.selected_text, room)
 
-    async def _search(self, request: QuestionRequest, room: int) -> Grounding:
+    async def _search(self, request: QuestionRequest, room: int, caller: Caller) -> Grounding:
         mode = request.mode or SearchMode.HYBRID
         found = await self._retriever.search(
             request.message,
+            caller=caller,
             limit=self._top_k,
             mode=mode,
             where=request.filters.to_index() if request.filters else EVERYTHING,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.accounts.models import Caller
 from app.chat.models import StoredMessage, TokenUsage
 from app.core.database import Database, Queries
 from app.core.paging import decode_cursor, encode_cursor
@@ -12,24 +13,27 @@ __all__ = ["list_messages"]
 
 
 async def list_messages(
-    database: Database, *, limit: int, cursor: str | None
+    database: Database, caller: Caller, *, limit: int, cursor: str | None
 ) -> tuple[list[StoredMessage], str | None]:
-    """Return a page of messages and the cursor of the next page, if there is one.
+    """Return a page of the caller's messages and the cursor of the next page, if there is one.
 
     Raises:
         InvalidRequest: the cursor is not one of ours.
     """
     time, message_id = decode_cursor(cursor)
-    rows = await database.run_statement(_list, limit + 1, time, message_id)
+    rows = await database.run_statement(_list, caller.account_id, limit + 1, time, message_id)
     page = [_stored_message(row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
 
 def _list(
-    queries: Queries, limit: int, time: datetime | None, message_id: UUID | None
+    queries: Queries, account_id: UUID, limit: int, time: datetime | None, message_id: UUID | None
 ) -> list[dict[str, Any]]:
-    return list(queries.list_messages(limit=limit, before_time=time, before_id=message_id))
+    rows = queries.list_messages(
+        account_id=account_id, limit=limit, before_time=time, before_id=message_id
+    )
+    return list(rows)
 
 
 def _stored_message(row: dict[str, Any]) -> StoredMessage:

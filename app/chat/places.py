@@ -23,16 +23,22 @@ class Place:
 
 
 def find_places(
-    queries: Queries, sources: Sequence[SourceText], cited: Sequence[Cited]
+    queries: Queries, account_id: UUID, sources: Sequence[SourceText], cited: Sequence[Cited]
 ) -> list[Place | None]:
-    """Return the place of each quote; None where the document no longer says so there."""
+    """Return the place of each quote; None where the document no longer says so there.
+
+    A document that the account may no longer read says nothing.
+    """
     by_number = {source.number: source for source in sources}
     wanted = [by_number[number] for number in {one.marker for one in cited}]
-    rows = _read_passages(queries, [source for source in wanted if source.document_id])
+    stored = [source for source in wanted if source.document_id]
+    rows = _read_passages(queries, account_id, stored)
     return [_place(by_number[one.marker], one, rows.get(one.marker)) for one in cited]
 
 
-def _read_passages(queries: Queries, sources: Sequence[SourceText]) -> dict[int, Mapping[str, Any]]:
+def _read_passages(
+    queries: Queries, account_id: UUID, sources: Sequence[SourceText]
+) -> dict[int, Mapping[str, Any]]:
     if not sources:
         return {}
     # Lines are counted for links only: in a large document it takes a while.
@@ -46,7 +52,7 @@ def _read_passages(queries: Queries, sources: Sequence[SourceText]) -> dict[int,
         }
         for source in sources
     ]
-    rows = queries.locate_passages(passages=json.dumps(passages))
+    rows = queries.locate_passages(account_id=account_id, passages=json.dumps(passages))
     return {row["number"]: row for row in rows}
 
 

@@ -17,6 +17,8 @@ stand. Nothing else in a text is changed, because answers quote it: a text may w
 of its own or give orders, and the instructions say what to make of that.
 
 A passage of a selected text has no path, so the tag does not show one.
+
+What the one who asks has said to know of a field adds one sentence of ours to the instructions.
 """
 
 import json
@@ -25,13 +27,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape, unescape
-from typing import Any
+from typing import Any, Final
 
 from openai.types.chat import ChatCompletionMessageParam
 
+from app.accounts.models import Level
 from app.chat.constants import NO_DOCUMENTS_FOUND, ChatRole
 
 __all__ = [
+    "NO_BACKGROUND",
+    "Background",
     "PromptPassage",
     "completion_messages",
     "message_text",
@@ -52,6 +57,28 @@ You answer questions from the passages under CONTEXT and from nothing else.
   only query is the one behind the last passage.
 - Answer in the language of the query, plainly and briefly."""
 
+# Explanations, too, come from the passages alone.
+WORDING: Final = {
+    Level.BEGINNER: "The reader is a beginner in {field}: use everyday words, go step by step, and "
+    "explain its terms where the passages do.",
+    Level.INTERMEDIATE: "The reader knows the basics of {field}: explain only its rarer terms, "
+    "where the passages do.",
+    Level.ADVANCED: "The reader is at home in {field}: use its terms without explaining them.",
+    Level.EXPERT: "The reader is an expert in {field}: be terse and technical, and leave out what "
+    "experts know.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """How much the one who asks knows of either field; None where that isn't known."""
+
+    software: Level | None = None
+    hardware: Level | None = None
+
+
+NO_BACKGROUND: Final = Background()
+
 
 @dataclass(frozen=True, slots=True)
 class PromptPassage:
@@ -65,12 +92,12 @@ class PromptPassage:
 
 
 def question_messages(
-    query: str, passages: Sequence[PromptPassage]
+    query: str, passages: Sequence[PromptPassage], background: Background = NO_BACKGROUND
 ) -> list[ChatCompletionMessageParam]:
     """Return the system and the user message that ask for an answer from the passages."""
     context = "".join(render_passage(passage) for passage in passages)
     return [
-        {"role": "system", "content": INSTRUCTIONS},
+        {"role": "system", "content": "\n- ".join([INSTRUCTIONS, *_wording(background)])},
         {"role": "user", "content": f"{_CONTEXT}{context}{_QUERY}{_escape_tags(query)}"},
     ]
 
@@ -121,6 +148,11 @@ def render_passage(passage: PromptPassage) -> str:
         # A bare ">" cannot come out of `_escape_value`, so it separates without doubt.
         rendered += f' heading="{" > ".join(map(_escape_value, passage.heading_path))}"'
     return f"<passage{rendered}>\n{_escape_tags(passage.text)}\n</passage>\n"
+
+
+def _wording(background: Background) -> list[str]:
+    levels = {"software": background.software, "hardware": background.hardware}
+    return [WORDING[level].format(field=field) for field, level in levels.items() if level]
 
 
 def _parse_passage(match: re.Match[str]) -> PromptPassage:

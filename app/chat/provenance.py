@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from app.accounts.models import Level
 from app.chat.constants import MessageStatus
 from app.chat.models import Source, SourceText, StoredCitation
 from app.knowledge.passages import RetrievedPassage
@@ -70,6 +71,10 @@ class _Made(BaseModel):
         "was found, so that it was not asked."
     )
     requested_model: str
+    software_background: Level | None = Field(
+        default=None, description="What the instructions told of the one who asked."
+    )
+    hardware_background: Level | None = None
     settings: UsedSettings | None = Field(
         default=None, description="Null for a completion without documents."
     )

@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 import anyio
 from anyio import to_thread
 
+from app.accounts.models import Caller, Level
 from app.chat.answers import (
     Draft,
     Prepared,
     StoredAnswer,
+    StoredQuestion,
     citable,
     nothing_found,
     store_answer,
@@ -32,7 +34,7 @@ from app.chat.models import (
     MessageRequest,
     QuestionRequest,
 )
-from app.chat.prompts import completion_messages, message_text, question_messages
+from app.chat.prompts import Background, completion_messages, message_text, question_messages
 from app.chat.streaming import citations_event, sources_event
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError, InvalidRequest, UpstreamFailed
@@ -77,14 +79,14 @@ class ChatService:
             if self._open_streams:
                 await self._no_open_stream.wait()
 
-    async def complete(self, request: MessageRequest) -> Answer:
+    async def complete(self, request: MessageRequest, caller: Caller) -> Answer:
         """Pass the message to the language model as it is."""
-        prepared = await self._prepare_completion(request)
+        prepared = await self._prepare_completion(request, caller)
         return (await self._answer(prepared)).to_answer()
 
-    async def ask(self, request: QuestionRequest) -> AnswerWithSources:
-        """Answer from the documents, or from a selected text."""
-        return await self._answer_with_sources(await self._prepare_question(request))
+    async def ask(self, request: QuestionRequest, caller: Caller) -> AnswerWithSources:
+        """Answer from the documents that the caller may read, or from a selected text."""
+        return await self._answer_with_sources(await self._prepare_question(request, caller))
 
     async def answer(self, prepared: Prepared) -> AnswerWithSources:
         """Answer a question whose passages are known.
@@ -105,29 +107,40 @@ class ChatService:
         """Return a model that was asked for once, if it is still allowed."""
         return model if model in self._models else self._models[0]
 
-    async def stream_completion(self, request: MessageRequest) -> AsyncGenerator[bytes]:
+    async def stream_completion(
+        self, request: MessageRequest, caller: Caller
+    ) -> AsyncGenerator[bytes]:
         """The same as `complete`, as encoded events; what fails early raises here."""
-        return await self._stream(await self._prepare_completion(request))
+        return await self._stream(await self._prepare_completion(request, caller))
 
-    async def stream_answer(self, request: QuestionRequest) -> AsyncGenerator[bytes]:
+    async def stream_answer(
+        self, request: QuestionRequest, caller: Caller
+    ) -> AsyncGenerator[bytes]:
         """The same as `ask`, as encoded events; what fails early raises here."""
-        return await self._stream(await self._prepare_question(request))
+        return await self._stream(await self._prepare_question(request, caller))
 
-    async def _prepare_completion(self, request: MessageRequest) -> Prepared:
+    async def _prepare_completion(self, request: MessageRequest, caller: Caller) -> Prepared:
         model = self._check(request)
         await self._budget.check(request.message)
-        question_id = await self._database.run_statement(_insert_question, model, request.message)
-        return Prepared(question_id, model, completion_messages(request.message), grounding=None)
+        question = await self._store_question(model, request, caller)
+        return Prepared(question, model, completion_messages(question.text), grounding=None)
 
-    async def _prepare_question(self, request: QuestionRequest) -> Prepared:
+    async def _prepare_question(self, request: QuestionRequest, caller: Caller) -> Prepared:
         model = self._check(request)
         room = await self._budget.room_beside(request.message)
         # The two don't need each other; the question is kept whatever becomes of the search.
-        question_id, grounding = await asyncio.gather(
-            self._database.run_statement(_insert_question, model, request.message),
-            self._grounder.ground(request, room),
+        question, grounding = await asyncio.gather(
+            self._store_question(model, request, caller),
+            self._grounder.ground(request, room, caller),
         )
-        return prepare(question_id, model, request.message, grounding)
+        return prepare(question, model, grounding)
+
+    async def _store_question(
+        self, model: str, request: MessageRequest, caller: Caller
+    ) -> StoredQuestion:
+        return await self._database.run_statement(
+            _insert_question, caller.account_id, model, request.message
+        )
 
     def _check(self, request: MessageRequest) -> str:
         """Return the model to use."""
@@ -260,17 +273,12 @@ class ChatService:
 
 
 def prepare(
-    question_id: UUID,
-    model: str,
-    question: str,
-    grounding: Grounding,
-    *,
-    replay_of: UUID | None = None,
+    question: StoredQuestion, model: str, grounding: Grounding, *, replay_of: UUID | None = None
 ) -> Prepared:
     """Put a question and its passages into a prompt; without passages there is nothing to ask."""
     passages = [prompt_passage(source) for source in grounding.sources]
-    messages = question_messages(question, passages) if passages else None
-    return Prepared(question_id, model, messages, grounding, replay_of)
+    messages = question_messages(question.text, passages, question.background) if passages else None
+    return Prepared(question, model, messages, grounding, replay_of)
 
 
 class _Verbatim:
@@ -315,6 +323,12 @@ def _chunk(answer_id: UUID, model: str, content: str, finish_reason: str | None)
     )
 
 
-def _insert_question(queries: Queries, model: str, message: str) -> UUID:
-    question_id: UUID = queries.insert_question(model=model, message=message)["id"]
-    return question_id
+def _insert_question(
+    queries: Queries, account_id: UUID, model: str, message: str
+) -> StoredQuestion:
+    row = queries.insert_question(account_id=account_id, model=model, message=message)
+    software, hardware = row["software_background"], row["hardware_background"]
+    background = Background(
+        Level(software) if software else None, Level(hardware) if hardware else None
+    )
+    return StoredQuestion(row["id"], account_id, message, background)

@@ -9,11 +9,12 @@ from uuid import UUID
 from anyio import to_thread
 from pydantic import BaseModel, Field
 
-from app.chat.answers import Prepared
+from app.accounts.models import Caller
+from app.chat.answers import Prepared, StoredQuestion
 from app.chat.exceptions import PassagesGone
 from app.chat.grounding import Grounding
 from app.chat.models import AnswerWithSources, Source, SourceText, StoredCitation
-from app.chat.prompts import completion_messages
+from app.chat.prompts import Background, completion_messages
 from app.chat.provenance import Provenance, Trace, TracedPassage, UsedPassage, text_hash
 from app.chat.services import ChatService, prepare
 from app.core.database import Database, Queries
@@ -50,28 +51,31 @@ class Replay(BaseModel):
     )
 
 
-async def read_trace(database: Database, message_id: UUID) -> Trace:
+async def read_trace(database: Database, message_id: UUID, caller: Caller) -> Trace:
     """Return what an answer was made from.
 
     Raises:
-        NotFound: there is no such answer.
+        NotFound: the caller has no such answer.
     """
-    return await database.run(_read_trace, message_id)
+    return await database.run(_read_trace, message_id, caller.account_id)
 
 
-async def replay(database: Database, chat: ChatService, message_id: UUID) -> Replay:
+async def replay(database: Database, chat: ChatService, message_id: UUID, caller: Caller) -> Replay:
     """Answer a question again from the passages of an earlier answer, and store that, too.
 
-    The model is the one that was asked for, if it is still allowed, else the default.
+    The model is the one that was asked for, if it is still allowed, else the default; it is told
+    what it was told then of the one who asks.
 
     Raises:
-        NotFound: there is no such answer.
-        PassagesGone: a passage was changed or deleted since, or was of a selected text.
+        NotFound: the caller has no such answer.
+        PassagesGone: a passage was changed, deleted or hidden from the caller since, or was of a
+            selected text.
         UpstreamFailed, UpstreamTimedOut: the language model failed.
     """
-    before = await read_trace(database, message_id)
-    answer = await chat.answer(_prepared(before, chat.model_or_default(before.requested_model)))
-    after = await read_trace(database, answer.id)
+    before = await read_trace(database, message_id, caller)
+    model = chat.model_or_default(before.requested_model)
+    answer = await chat.answer(_prepared(before, model, caller))
+    after = await read_trace(database, answer.id, caller)
     return Replay(
         replay_of=before.id,
         answer=answer,
@@ -81,15 +85,15 @@ async def replay(database: Database, chat: ChatService, message_id: UUID) -> Rep
     )
 
 
-def _read_trace(queries: Queries, message_id: UUID) -> Trace:
-    row = queries.find_answer(id=message_id)
+def _read_trace(queries: Queries, message_id: UUID, account_id: UUID) -> Trace:
+    row = queries.find_answer(id=message_id, account_id=account_id)
     if row is None:
         raise NotFound("There is no answer with this id.")
     if row["trace"] is None:
         raise NotFound("This answer was stored before bRAG kept what answers are made from.")
     made = Provenance.model_validate(row.pop("trace"))
     sources = {source["number"]: Source(**source) for source in row.pop("sources")}
-    places = _read_passages(queries, made)
+    places = _read_passages(queries, account_id, made)
     passages = [
         _traced(sources[used.number], used, places.get(used.number)) for used in made.passages
     ]
@@ -99,8 +103,13 @@ def _read_trace(queries: Queries, message_id: UUID) -> Trace:
     return Trace(**dict(made) | row | {"passages": passages, "citations": citations})
 
 
-def _read_passages(queries: Queries, made: Provenance) -> dict[int, Mapping[str, Any]]:
-    """Return those passages that still read as they did, with the places where they stand now."""
+def _read_passages(
+    queries: Queries, account_id: UUID, made: Provenance
+) -> dict[int, Mapping[str, Any]]:
+    """Return those passages that still read as they did, with the places where they stand now.
+
+    Of documents that the account may not read there are none.
+    """
     hashes = {used.number: used.content_hash for used in made.passages}
     wanted = [
         {"number": used.number, "chunk_ids": [str(chunk_id) for chunk_id in used.chunk_ids]}
@@ -109,7 +118,7 @@ def _read_passages(queries: Queries, made: Provenance) -> dict[int, Mapping[str,
     ]
     if not wanted:
         return {}
-    rows = queries.read_passages(passages=json.dumps(wanted))
+    rows = queries.read_passages(account_id=account_id, passages=json.dumps(wanted))
     return {row["number"]: row for row in rows if text_hash(row["text"]) == hashes[row["number"]]}
 
 
@@ -130,10 +139,12 @@ def _shifted(
     return citation.model_copy(update={"start": start, "end": end})
 
 
-def _prepared(before: Trace, model: str) -> Prepared:
+def _prepared(before: Trace, model: str, caller: Caller) -> Prepared:
+    background = Background(before.software_background, before.hardware_background)
+    question = StoredQuestion(before.question_id, caller.account_id, before.question, background)
     if before.settings is None:
-        messages = completion_messages(before.question)
-        return Prepared(before.question_id, model, messages, grounding=None, replay_of=before.id)
+        messages = completion_messages(question.text)
+        return Prepared(question, model, messages, grounding=None, replay_of=before.id)
     if before.selected_text_hash is not None:
         raise PassagesGone("It was answered from a selected text, which is not stored: ask again.")
     gone = [passage.number for passage in before.passages if passage.text is None]
@@ -151,7 +162,7 @@ def _prepared(before: Trace, model: str) -> Prepared:
         selected_text_hash=None,
         timings_ms={},
     )
-    return prepare(before.question_id, model, before.question, grounding, replay_of=before.id)
+    return prepare(question, model, grounding, replay_of=before.id)
 
 
 def _source_text(passage: TracedPassage) -> SourceText:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import typer
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.cli.database import opened_database
 from app.cli.printing import printable
 from app.cli.progress import BarProgress
@@ -90,6 +91,7 @@ def _source(settings: Settings, database: Database, config: SourceConfig) -> UUI
 
 def _adopt(queries: Queries, config: SourceConfig, location: str) -> UUID:
     source_id: UUID = queries.adopt_source(
+        account_id=LOCAL_ACCOUNT,
         kind=config.kind,
         location=location,
         config=config.model_dump_json(),
@@ -172,4 +174,8 @@ def _log(database: Database, ingestion_id: UUID) -> Iterator[dict[str, Any]]:
 
 
 def _log_page(queries: Queries, ingestion_id: UUID, after: int) -> list[dict[str, Any]]:
-    return list(queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=LOG_PAGE))
+    return list(
+        queries.list_log(
+            ingestion_id=ingestion_id, account_id=LOCAL_ACCOUNT, after_id=after, limit=LOG_PAGE
+        )
+    )

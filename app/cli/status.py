@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.cli.database import opened_database
 from app.cli.printing import printable
 from app.core.database import Queries
@@ -73,7 +74,11 @@ def _read(queries: Queries) -> _Status:
     failed = [row for row in _runs(queries, ENDED_BADLY) if row["finished_at"] > since]
     failed.sort(key=lambda row: row["finished_at"], reverse=True)
     return _Status(
-        list(queries.list_sources(after_time=None, after_id=None, limit=MAX_SOURCES)),
+        list(
+            queries.list_sources(
+                account_id=LOCAL_ACCOUNT, after_time=None, after_id=None, limit=MAX_SOURCES
+            )
+        ),
         _runs(queries, ACTIVE),
         failed,
         read_queue(queries),
@@ -85,7 +90,12 @@ def _runs(queries: Queries, states: Sequence[str]) -> list[Row]:
         row
         for state in states
         for row in queries.list_ingestions(
-            source_id=None, state=state, before_time=None, before_id=None, limit=MAX_RUNS
+            account_id=LOCAL_ACCOUNT,
+            source_id=None,
+            state=state,
+            before_time=None,
+            before_id=None,
+            limit=MAX_RUNS,
         )
     ]
 

@@ -27,7 +27,8 @@ ACCEPTED_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 class RequestContext:
     """Gives each request an id, returns it as `X-Request-ID`, and logs one line per request.
 
-    An id that the caller sends is kept when it is short and plain.
+    An id that the caller sends is kept when it is short and plain. What a dependency puts into
+    `request.state.response_headers` is returned too, whatever the route answers with.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,6 +53,7 @@ class RequestContext:
                 message["headers"] = [
                     *message["headers"],
                     (REQUEST_ID_HEADER, current.encode()),
+                    *_raw(scope.get("state", {}).get("response_headers", {})),
                 ]
             await send(message)
 
@@ -143,6 +145,10 @@ class PlainStartupErrors:
                 logger.exception("bRAG could not start")
                 await send({"type": "lifespan.startup.failed", "message": ""})
             raise
+
+
+def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _request_id(scope: Scope) -> str:

@@ -23,13 +23,19 @@ def checked_settings() -> Settings:
         return load_settings()
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])).upper() or 'settings'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
+            ": ".join(
+                # What concerns several settings has no place, and names them itself.
+                (*(str(name).upper() for name in problem["loc"][:1]), _words(problem["msg"]))
+            )
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise StartupError(
             f"The settings are not valid. {'; '.join(problems)}. See .env.example."
         ) from None
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def require_free_port(host: str, port: int) -> None:

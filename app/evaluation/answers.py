@@ -9,6 +9,7 @@ the share of its sentences that are cited, a lead-in with the code or list that 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from app.accounts.models import LOCAL
 from app.chat.constants import NO_DOCUMENTS_FOUND
 from app.chat.markers import clean
 from app.chat.models import AnswerWithSources, QuestionRequest
@@ -46,7 +47,7 @@ async def score_answers(
     total = len(answerable) + len(unanswerable)
     for done, (name, question) in enumerate(answerable.items()):
         progress("answering", done, total)
-        answer = await chat.ask(QuestionRequest(message=question, mode=mode))
+        answer = await chat.ask(QuestionRequest(message=question, mode=mode), LOCAL)
         given = not _is_refusal(answer)
         scores["answered"][name] = float(given)
         scores["false_refusals"][name] = float(not given)
@@ -57,7 +58,7 @@ async def score_answers(
             _score_citations(answer, name, scores)
     for done, (name, question) in enumerate(unanswerable.items(), start=len(answerable)):
         progress("answering", done, total)
-        answer = await chat.ask(QuestionRequest(message=question, mode=mode))
+        answer = await chat.ask(QuestionRequest(message=question, mode=mode), LOCAL)
         scores["refused"][name] = float(_is_refusal(answer))
     progress("answering", total, total)
     return scores

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from app.accounts.models import LOCAL
 from app.evaluation.knowledge_base import Progress
 from app.knowledge.passages import RetrievedPassage
 from app.knowledge.retrieval import Retriever, SearchMode
@@ -58,7 +59,7 @@ async def search_all(
     for done, (name, question) in enumerate(questions.items()):
         progress("searching", done, len(questions))
         began = time.perf_counter()
-        found = await retriever.search(question, limit=TOP, mode=mode)
+        found = await retriever.search(question, caller=LOCAL, limit=TOP, mode=mode)
         searched.milliseconds[name] = (time.perf_counter() - began) * 1000
         searched.places[name] = [Place(p.path, p.start, p.end) for p in found.passages]
         if rank:
@@ -71,7 +72,7 @@ async def rank_documents(retriever: Retriever, question: str, mode: SearchMode) 
     """Return the paths of the best documents: those with the best passages."""
     depth = FIRST_DEPTH
     while True:
-        found = await retriever.search(question, limit=depth, mode=mode)
+        found = await retriever.search(question, caller=LOCAL, limit=depth, mode=mode)
         documents = _documents(found.passages)
         # Chunks that follow one another are one passage.
         chunks = sum(len(passage.chunk_ids) for passage in found.passages)

@@ -16,6 +16,7 @@ from uuid import UUID
 import anyio
 from anyio import to_thread
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Queries
 from app.evaluation.collection import JudgedDocument
 from app.knowledge.document_store import (
@@ -121,7 +122,9 @@ def _hash(document: JudgedDocument) -> bytes:
 
 
 def _find_stored(queries: Queries, location: Path) -> tuple[UUID, dict[str, tuple[bytes, str]]]:
-    source_id: UUID = queries.upsert_source(kind="folder", location=str(location))
+    source_id: UUID = queries.upsert_source(
+        account_id=LOCAL_ACCOUNT, kind="folder", location=str(location)
+    )
     rows = queries.list_document_versions(source_id=source_id)
     return source_id, {row["path"]: (bytes(row["content_hash"]), row["recipe"]) for row in rows}
 

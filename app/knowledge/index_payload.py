@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from app.accounts.models import Visibility
+
 __all__ = [
     "EVERYTHING",
     "KEYWORD_FIELDS",
@@ -14,11 +16,12 @@ __all__ = [
     "IndexFilter",
     "Payload",
     "payload_of",
+    "readers_of",
 ]
 
 Payload = dict[str, Any]
 
-KEYWORD_FIELDS: Final = ("source_id", "document_id", "path")
+KEYWORD_FIELDS: Final = ("source_id", "document_id", "path", "reader")
 UPDATED_AT: Final = "updated_at"
 
 # Every folder above a document is a keyword of all its points. A path may be made to have hundreds,
@@ -27,19 +30,34 @@ MAX_FOLDERS: Final = 32
 
 
 def payload_of(
-    *, source_id: UUID, document_id: UUID, path: str, updated_at: datetime, content_hash: bytes
+    *,
+    source_id: UUID,
+    document_id: UUID,
+    account_id: UUID,
+    visibility: str,
+    path: str,
+    updated_at: datetime,
+    content_hash: bytes,
 ) -> Payload:
     """Return what filters need, and what the point was made from.
 
-    `content_hash` is the SHA-256 of the text that both vectors were made from.
+    `account_id` and `visibility` are the source's. `content_hash` is the SHA-256 of the text that
+    both vectors were made from.
     """
+    shared = visibility == Visibility.SHARED
     return {
         "source_id": str(source_id),
         "document_id": str(document_id),
+        "reader": Visibility.SHARED.value if shared else str(account_id),
         "path": [*_folders(path), path],
         UPDATED_AT: updated_at.astimezone(UTC).isoformat(),
         "content_hash": content_hash.hex(),
     }
+
+
+def readers_of(account_id: UUID) -> tuple[str, ...]:
+    """Return the values of `reader` that stand with what an account may read."""
+    return str(account_id), Visibility.SHARED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,7 @@ class IndexFilter:
     source_ids: tuple[UUID, ...] = ()
     document_ids: tuple[UUID, ...] = ()
     path_prefixes: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
     updated_from: datetime | None = None
     updated_before: datetime | None = None
 
@@ -66,6 +85,7 @@ class IndexFilter:
             "document_id": self.document_ids,
             # Everything is below the root.
             "path": () if "" in prefixes else prefixes,
+            "reader": self.readers,
         }
         return {field: [str(value) for value in fit] for field, fit in values.items() if fit}
 

@@ -183,6 +183,8 @@ def read_payload(row: Mapping[str, Any]) -> Payload:
     return payload_of(
         source_id=row["source_id"],
         document_id=row["document_id"],
+        account_id=row["account_id"],
+        visibility=row["visibility"],
         path=row["path"],
         updated_at=row["updated_at"],
         content_hash=bytes(row["content_hash"]),

@@ -67,18 +67,19 @@ class Candidate:
 
 
 def load_candidates(
-    queries: Queries, ranked: Sequence[Ranked], model: str, dimensions: int
+    queries: Queries, account_id: UUID, ranked: Sequence[Ranked], model: str, dimensions: int
 ) -> list[Candidate]:
-    """Return those of the ranked chunks that are there, in their order."""
+    """Return those of the ranked chunks that are there and may be read, in their order."""
     ids = ",".join(str(candidate.chunk_id) for candidate in ranked)
-    rows = {row["id"]: row for row in queries.find_chunks(ids=f"{{{ids}}}", model=model)}
+    found = queries.find_chunks(account_id=account_id, ids=f"{{{ids}}}", model=model)
+    rows = {row["id"]: row for row in found}
     # A damaged vector must not fail every search that finds its chunk; `doctor` tells of it.
     usable = {
         chunk_id: row
         for chunk_id, row in rows.items()
         if len(row["vector"]) == FLOAT32_BYTES * dimensions
     }
-    found = [(one, row) for one in ranked if (row := usable.get(one.chunk_id)) is not None]
+    ordered = [(one, row) for one in ranked if (row := usable.get(one.chunk_id)) is not None]
     return [
         Candidate(
             RetrievedPassage(
@@ -101,12 +102,12 @@ def load_candidates(
             ),
             np.frombuffer(row["vector"], dtype="<f4"),
         )
-        for candidate, row in found
+        for candidate, row in ordered
     ]
 
 
 async def merged_passages(
-    database: Database, passages: Sequence[RetrievedPassage], limit: int
+    database: Database, account_id: UUID, passages: Sequence[RetrievedPassage], limit: int
 ) -> list[RetrievedPassage]:
     """Read chunks that follow one another as one passage: at most `limit`, best first.
 
@@ -116,7 +117,7 @@ async def merged_passages(
     joined = [one for one in merged if len(one.members) > 1]
     texts: dict[UUID, str] = {}
     if joined:
-        texts = await database.run_statement(_load_texts, passages, joined)
+        texts = await database.run_statement(_load_texts, account_id, passages, joined)
     return [_passage(passages, one, texts) for one in merged]
 
 
@@ -125,7 +126,10 @@ def _place(passage: RetrievedPassage) -> Place:
 
 
 def _load_texts(
-    queries: Queries, passages: Sequence[RetrievedPassage], merged: Sequence[Merged]
+    queries: Queries,
+    account_id: UUID,
+    passages: Sequence[RetrievedPassage],
+    merged: Sequence[Merged],
 ) -> dict[UUID, str]:
     """Return the texts of merged passages by the id of their best chunk."""
     ranges = [
@@ -137,7 +141,7 @@ def _load_texts(
         }
         for one in merged
     ]
-    rows = queries.read_ranges(ranges=json.dumps(ranges))
+    rows = queries.read_ranges(account_id=account_id, ranges=json.dumps(ranges))
     return {row["chunk_id"]: row["text"] for row in rows}
 
 

@@ -11,8 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from app.accounts.models import Caller
 from app.core.database import Database
 from app.knowledge.embedding import Embedder
+from app.knowledge.index_payload import readers_of
 from app.knowledge.models import embedded_text
 from app.knowledge.passages import (
     Candidate,
@@ -85,12 +87,15 @@ class Retriever:
         embedder: Embedder,
         sparse: SparseEncoder,
         *,
+        by_reader: bool,
         reranker: Reranker | None = None,
         diverse: bool = True,
     ) -> None:
         self._database = database
         self._model = _Model(embedder, index)
         self._sparse = sparse
+        # Where everything is one account's, asking the index for what it may read only costs time.
+        self._by_reader = by_reader
         self._reranker = reranker
         self._diverse = diverse
 
@@ -105,12 +110,13 @@ class Retriever:
         self,
         query: str,
         *,
+        caller: Caller,
         limit: int,
         mode: SearchMode = SearchMode.HYBRID,
         where: IndexFilter = EVERYTHING,
         merged: bool = True,
     ) -> Found:
-        """Return at most `limit` passages, best first; none from an empty knowledge base.
+        """Return at most `limit` passages that the caller may read, best first.
 
         Not `merged`, each is a chunk as it was found; there are `limit` if there are so many.
 
@@ -118,6 +124,9 @@ class Retriever:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
         """
         timings: dict[str, float] = {}
+        account_id = caller.account_id
+        if self._by_reader:
+            where = replace(where, readers=readers_of(account_id))
         # One model from the beginning to the end, whatever replaces it meanwhile.
         model = self._model
         model.searches += 1
@@ -140,7 +149,11 @@ class Retriever:
         if ranked:
             with _timed(timings, "passages"):
                 candidates = await self._database.run_statement(
-                    load_candidates, ranked, model.embedder.model_name, model.embedder.dimensions
+                    load_candidates,
+                    account_id,
+                    ranked,
+                    model.embedder.model_name,
+                    model.embedder.dimensions,
                 )
         with _timed(timings, "relevance"):
             signals = self._measure(query, legs, candidates)
@@ -151,7 +164,7 @@ class Retriever:
             if merged:
                 # Some become one passage: the next ones fill what that leaves free.
                 chosen = self._choose(candidates, 2 * limit)
-                passages = await merged_passages(self._database, chosen, limit)
+                passages = await merged_passages(self._database, account_id, chosen, limit)
             else:
                 passages = self._choose(candidates, limit)
         return Found(passages, signals, model.embedder.model_name, timings)

@@ -31,7 +31,7 @@ __all__ = [
 
 # Raise it whenever points are made differently (payload, sparse encoding, embedded text):
 # every index of an older format is then rebuilt from PostgreSQL.
-FORMAT: Final = 5
+FORMAT: Final = 6
 
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"

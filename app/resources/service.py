@@ -10,6 +10,7 @@ import httpx2
 from anyio import to_thread
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+from app.accounts.mail import Mailer
 from app.chat.budget import TokenBudget
 from app.chat.grounding import Grounder
 from app.chat.offline import create_offline_model
@@ -52,6 +53,7 @@ class Resources:
     live_model: LiveModel
     retriever: Retriever
     chat: ChatService
+    mailer: Mailer
 
     @property
     def embedder(self) -> Embedder:
@@ -148,6 +150,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             model.index,
             model.embedder,
             encoder,
+            by_reader=settings.requires_auth,
             reranker=await to_thread.run_sync(load_reranker, settings),
             diverse=settings.retrieval_mmr,
         )
@@ -176,7 +179,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             max_message_characters=settings.max_message_characters,
         )
         stack.push_async_callback(chat.aclose)
-        yield Resources(settings, database, live_model, retriever, chat)
+        yield Resources(settings, database, live_model, retriever, chat, Mailer(settings))
 
 
 async def _load_and_open_model(

@@ -3,8 +3,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.accounts.models import Level
+from app.chat.budget import INSTRUCTION_TOKENS
 from app.chat.constants import NO_DOCUMENTS_FOUND
 from app.chat.prompts import (
+    Background,
     PromptPassage,
     completion_messages,
     message_text,
@@ -12,6 +15,7 @@ from app.chat.prompts import (
     prompt_hash,
     question_messages,
 )
+from app.knowledge.embedding import Embedder
 
 HOSTILE = [
     "",
@@ -66,6 +70,40 @@ def test_the_instructions_stand_apart_and_quote_nothing() -> None:
     assert "the-text" not in message_text(system)
     assert "the-query" not in message_text(system)
     assert NO_DOCUMENTS_FOUND in message_text(system)
+
+
+def instructions(software: Level | None = None, hardware: Level | None = None) -> str:
+    return message_text(question_messages("?", [passage()], Background(software, hardware))[0])
+
+
+@pytest.mark.parametrize("level", Level)
+def test_what_the_reader_knows_of_a_field_adds_one_sentence(level: Level) -> None:
+    plain = instructions()
+    software, hardware = instructions(software=level), instructions(hardware=level)
+
+    for worded, field in ((software, "software"), (hardware, "hardware")):
+        added = worded.removeprefix(plain)
+        assert added.startswith("\n- The reader ")
+        assert (added.count("\n"), added.count(". ")) == (1, 0)
+        assert field in added
+    assert instructions(level, level) == software + hardware.removeprefix(plain)
+
+
+def test_every_level_words_answers_in_its_own_way() -> None:
+    assert len({instructions(software=level) for level in (None, *Level)}) == 5
+
+
+def test_what_the_reader_knows_changes_neither_query_nor_passages() -> None:
+    background = Background(Level.EXPERT, Level.BEGINNER)
+    worded = question_messages("Why?", [passage()], background)
+    assert worded[1:] == question_messages("Why?", [passage()])[1:]
+    assert parse_question(worded) == ("Why?", [passage()])
+
+
+@pytest.mark.parametrize("level", Level)
+def test_the_instructions_fit_into_their_room(level: Level, embedder: Embedder) -> None:
+    # The words around passages and query take some, too.
+    assert embedder.count_tokens([instructions(level, level)])[0] < INSTRUCTION_TOKENS - 50
 
 
 def test_a_passage_of_a_selected_text_shows_no_path() -> None:

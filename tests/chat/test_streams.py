@@ -9,6 +9,7 @@ import httpx2
 from starlette.responses import Response
 from starlette.types import Message
 
+from app.accounts.models import LOCAL
 from app.chat.models import MessageRequest
 from app.core.streaming import EventStream
 from app.main import create_app
@@ -254,7 +255,7 @@ async def test_the_database_is_not_closed_before_open_streams_are_stored(
 
     stack = AsyncExitStack()
     resources = await stack.enter_async_context(open_resources(upstream_settings))
-    events = await resources.chat.stream_completion(MessageRequest(message="Hi"))
+    events = await resources.chat.stream_completion(MessageRequest(message="Hi"), LOCAL)
     await anext(events)
     closing = asyncio.create_task(stack.aclose())
     done, _ = await asyncio.wait({closing}, timeout=1)

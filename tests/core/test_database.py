@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Database, Listener, Queries
 from app.core.embedded_postgres import EmbeddedPostgres
 from app.core.exceptions import DatabaseUnavailable
@@ -18,7 +19,7 @@ from tests.support import eventually, execute, fetch, open_client
 
 async def test_a_function_runs_in_one_transaction(database: Database, database_url: str) -> None:
     def insert_then_fail(queries: Queries) -> None:
-        queries.insert_question(model="m", message="never stored")
+        queries.insert_question(account_id=LOCAL_ACCOUNT, model="m", message="never stored")
         raise KeyError
 
     with pytest.raises(KeyError):
@@ -29,7 +30,7 @@ async def test_a_function_runs_in_one_transaction(database: Database, database_u
 
 async def test_more_callers_than_connections_wait_their_turn(database: Database) -> None:
     def insert(queries: Queries, number: int) -> int:
-        queries.insert_question(model="m", message=str(number))
+        queries.insert_question(account_id=LOCAL_ACCOUNT, model="m", message=str(number))
         return number
 
     results = await asyncio.gather(*(database.run(insert, number) for number in range(60)))

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from app.accounts.models import LOCAL_ACCOUNT
+from app.accounts.tokens import API_PREFIX, hash_token, new_token
 from app.core.logs import configure_logs, request_id
 from settings import Settings
 from tests.conftest import Ingest
@@ -17,6 +20,7 @@ from tests.upstream import Upstream, chunk, sse
 # Every text that must stay out of logs has this word in it.
 SECRET = "zebra"
 KEY = f"sk-{SECRET}-key"
+SECRET_KEY = f"{SECRET}, and 32 characters at the least"
 REQUEST_ID = "order-7"
 DISK_FULL = """
 CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
@@ -37,17 +41,35 @@ def served(settings: Settings, upstream: Upstream) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def production(served: dict[str, str]) -> dict[str, str]:
+    return served | {
+        "ENVIRONMENT": "production",
+        "AUTH": "required",
+        "SECRET_KEY": SECRET_KEY,
+    }
+
+
+def token_of_the_local_account(url: str) -> str:
+    token = new_token(API_PREFIX)
+    hashed = hash_token(Settings(secret_key=SecretStr(SECRET_KEY)), token).hex()
+    execute(
+        url,
+        "INSERT INTO access_token (account_id, kind, token_hash, hint, scopes)"
+        f" VALUES ('{LOCAL_ACCOUNT}', 'api', '\\x{hashed}', '', '{{ask}}')",
+    )
+    return token
+
+
 def entries(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_bytes().splitlines()]
 
 
 async def test_in_production_every_line_is_an_object_and_requests_have_their_id(
-    settings: Settings, served: dict[str, str], tmp_path: Path
+    settings: Settings, production: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    async with running(
-        settings.var_dir, "app", "serve", log=log, ENVIRONMENT="production", **served
-    ) as (client, _):
+    async with running(settings.var_dir, "app", "serve", log=log, **production) as (client, _):
         await client.get("/v1/nothing", headers={"x-request-id": REQUEST_ID})
 
     lines = entries(log)
@@ -59,35 +81,37 @@ async def test_in_production_every_line_is_an_object_and_requests_have_their_id(
 
 
 async def test_gunicorn_logs_objects_in_production_too(
-    settings: Settings, served: dict[str, str], tmp_path: Path
+    settings: Settings, production: dict[str, str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    async with running(
-        settings.var_dir, *GUNICORN, log=log, ENVIRONMENT="production", WORKERS="1", **served
-    ):
+    async with running(settings.var_dir, *GUNICORN, log=log, WORKERS="1", **production):
         pass
 
     assert {"gunicorn.error", "uvicorn.error"} <= {line["logger"] for line in entries(log)}
 
 
-@pytest.mark.parametrize("environment", ["local", "production"])
+@pytest.mark.parametrize("environment", ["served", "production"])
 async def test_no_text_and_no_key_is_logged_whatever_fails(
     environment: str,
     ingest: Ingest,
     settings: Settings,
-    served: dict[str, str],
     upstream: Upstream,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     await ingest({"a.md": f"# Animals\n\nThe {SECRET} has stripes.\n"})
     log = tmp_path / "log"
-    url = served["DATABASE_URL"]
+    variables: dict[str, str] = request.getfixturevalue(environment)
+    url = variables["DATABASE_URL"]
+    headers = {"authorization": f"Bearer {token_of_the_local_account(url)}"}
     async with running(
-        settings.var_dir, "app", "serve", log=log, ENVIRONMENT=environment, **served
+        settings.var_dir, "app", "serve", log=log, REQUESTS_PER_MINUTE="0", **variables
     ) as (client, _):
 
         async def ask(path: str) -> str:
-            response = await client.post(path, json={"message": f"What has a {SECRET}?"})
+            response = await client.post(
+                path, json={"message": f"What has a {SECRET}?"}, headers=headers
+            )
             return response.text
 
         async def found() -> bool:
@@ -127,6 +151,7 @@ async def test_no_text_and_no_key_is_logged_whatever_fails(
     assert "DiskFull" in logged
     assert "SQLSTATE 23514" in logged
     assert SECRET not in logged
+    assert headers["authorization"] not in logged
 
 
 def test_at_a_desk_a_line_is_short_and_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:

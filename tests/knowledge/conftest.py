@@ -8,6 +8,7 @@ import pytest
 
 from app.core.database import Database
 from settings import Settings
+from tests.knowledge.people import People, open_people
 from tests.knowledge.working import working
 from tests.support import open_client
 
@@ -31,6 +32,13 @@ async def ingest_api(ingest_settings: Settings) -> AsyncIterator[httpx2.AsyncCli
     """A client of bRAG, without a worker."""
     async with open_client(ingest_settings) as client:
         yield client
+
+
+@pytest.fixture
+async def people(ingest_settings: Settings, database_url: str) -> AsyncIterator[People]:
+    """Three accounts of a bRAG without a worker."""
+    async with open_people(ingest_settings, database_url) as people:
+        yield people
 
 
 @pytest.fixture

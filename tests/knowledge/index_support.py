@@ -17,6 +17,7 @@ import psycopg2.extensions
 import psycopg2.extras
 from qdrant_edge import ScrollRequest
 
+from app.accounts.models import LOCAL_ACCOUNT, Visibility
 from app.knowledge.edge_index import EdgeIndex
 from app.knowledge.index_payload import payload_of
 from app.knowledge.sparse import SparseEncoder
@@ -55,6 +56,8 @@ def point(
     dense: list[float] | None = None,
     *,
     source: str = "source",
+    account: str = "account",
+    visibility: Visibility = Visibility.PRIVATE,
     path: str = "a.md",
     updated_at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
 ) -> IndexPoint:
@@ -64,6 +67,8 @@ def point(
         payload=payload_of(
             source_id=id_of(source),
             document_id=id_of(f"{source}/{path}"),
+            account_id=id_of(account),
+            visibility=visibility,
             path=path,
             updated_at=updated_at,
             content_hash=hashlib.sha256(text.encode()).digest(),
@@ -74,7 +79,7 @@ def point(
 
 
 def id_of(name: str) -> UUID:
-    """The id of a chunk, a source or a document in `point`."""
+    """The id of a chunk, a source, a document or an account in `point`."""
     return uuid.uuid5(uuid.NAMESPACE_URL, name)
 
 
@@ -103,8 +108,8 @@ class KnowledgeBase:
         source = uuid.uuid4()
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO source (id, kind, location) VALUES (%s, 'folder', %s)",
-                (source, str(source)),
+                "INSERT INTO source (id, kind, location, account_id) VALUES (%s, 'folder', %s, %s)",
+                (source, str(source), LOCAL_ACCOUNT),
             )
             cursor.execute(
                 "INSERT INTO document (id, source_id, path, title, content_hash, recipe, text)"

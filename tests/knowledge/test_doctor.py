@@ -464,6 +464,7 @@ async def test_a_collection_that_differs_is_mended(ingest: Ingest, server: Serve
     [
         {"source_id": "?"},
         {"document_id": "?"},
+        {"reader": "shared"},
         {"path": ["tea.md", "coffee.md"]},
         {"updated_at": "2020-01-01T00:00:00+00:00"},
     ],

@@ -10,10 +10,12 @@ from uuid import UUID
 import pytest
 from qdrant_client import AsyncQdrantClient
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Database
 from app.knowledge.edge_index import EdgeIndex
 from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
+from app.knowledge.index_payload import readers_of
 from app.knowledge.index_source import read_spec
 from app.knowledge.server_index import ServerIndex
 from app.knowledge.vector_index import IndexFilter, VectorIndex
@@ -126,6 +128,47 @@ async def test_no_statement_changes_a_document_unnoticed(
     until = time + timedelta(microseconds=1)
     where = {"path_prefixes": (folder,), "updated_from": time, "updated_before": until}
     assert await found(follower, **where) == chunks
+
+
+READERS = readers_of(UUID(int=7))
+
+
+async def test_who_may_read_a_source_is_soon_known_to_the_index(
+    ingest: Ingest, database: Database, follower: Follower
+) -> None:
+    await ingest({"hot/tea.md": tea(100), "ice.md": ICE})
+    everything = stored(database, "hot/tea.md") | stored(database, "ice.md")
+    assert await found(follower, readers=READERS) == set()
+
+    for visibility, of_others in (("shared", everything), ("private", set())):
+        execute(database.url, f"UPDATE source SET visibility = '{visibility}'")
+        assert await found(follower, readers=READERS) == of_others
+        assert await found(follower, readers=readers_of(LOCAL_ACCOUNT)) == everything
+
+
+async def test_what_is_stored_while_its_source_is_made_private_is_private(
+    ingest: Ingest, database: Database, follower: Follower
+) -> None:
+    await ingest({"hot/tea.md": tea(100)})
+    execute(database.url, "UPDATE source SET visibility = 'shared'")
+    await ingest({"ice.md": ICE})
+    assert await found(follower, readers=READERS) >= stored(database, "ice.md")
+
+    execute(database.url, "UPDATE source SET visibility = 'private'")
+    await ingest({"ice.md": ICE + "Very cold tea.\n"})
+
+    assert await found(follower, readers=READERS) == set()
+
+
+async def test_a_source_that_is_changed_otherwise_is_not_written_anew(
+    ingest: Ingest, database: Database
+) -> None:
+    await ingest({"tea.md": tea(100)})
+    before = changes(database)
+
+    execute(database.url, "UPDATE source SET name = 'Tea', visibility = visibility")
+
+    assert changes(database) == before
 
 
 async def test_a_document_that_was_met_again_unchanged_is_not_written_anew(

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient
 
+from app.accounts.models import Visibility
 from app.core.exceptions import IndexUnavailable
 from app.knowledge.edge_index import EdgeIndex
+from app.knowledge.index_payload import readers_of
 from app.knowledge.server_index import ServerIndex
 from app.knowledge.vector_index import (
     Hit,
@@ -251,6 +253,7 @@ async def test_a_scan_tells_what_a_point_was_made_from(index: VectorIndex) -> No
     assert stored.payload == {
         "source_id": str(id_of("source")),
         "document_id": str(id_of("source/guide/intro/a.md")),
+        "reader": str(id_of("account")),
         "path": ["guide", "guide/intro", "guide/intro/a.md"],
         "updated_at": "2026-11-20T12:00:00.000001+00:00",
         "content_hash": hashlib.sha256(b"text").hexdigest(),
@@ -390,6 +393,25 @@ async def test_a_period_includes_its_beginning_and_excludes_its_end(
     library: VectorIndex, period: dict[str, datetime], expected: str
 ) -> None:
     assert await paths(library, **period) == expected
+
+
+async def test_a_filter_takes_what_some_readers_may_read(index: VectorIndex) -> None:
+    for path, account, visibility in (
+        ("docs/guide/a.md", "ann", Visibility.PRIVATE),
+        ("docs/guide-old/b.md", "ann", Visibility.SHARED),
+        ("c.md", "bob", Visibility.PRIVATE),
+        ("docs/guide/deep/d.md", "bob", Visibility.SHARED),
+    ):
+        made = point(f"tea {path}", path=path, account=account, visibility=visibility)
+        await index.upsert([made])
+
+    assert await paths(index, readers=readers_of(id_of("ann"))) == "abd"
+    assert await paths(index, readers=readers_of(id_of("bob"))) == "bcd"
+    assert await paths(index, readers=readers_of(id_of("eve"))) == "bd"
+    assert await paths(index, readers=(str(id_of("ann")),)) == "a"
+    ann = readers_of(id_of("ann"))
+    assert await paths(index, readers=ann, path_prefixes=("docs/guide", "c.md")) == "ad"
+    assert await paths(index, readers=ann, document_ids=(id_of("source/c.md"),)) == ""
 
 
 async def test_filters_of_several_kinds_must_all_fit(library: VectorIndex) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import AfterValidator
 
+from app.accounts.dependencies import IngesterDep, ReaderDep
 from app.core.dependencies import DatabaseDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
@@ -17,6 +18,8 @@ from app.knowledge.documents.reading import BODY, read_upload, read_uploads
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
+    401: {"model": ErrorResponse, "description": "The request has no valid token."},
+    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database or the disk is unavailable."},
 }
@@ -36,10 +39,10 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"], responses=FAILURE
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED, responses=TOO_LARGE, openapi_extra=BODY)
 async def upload_documents(
-    request: Request, response: Response, database: DatabaseDep
+    request: Request, response: Response, caller: IngesterDep, database: DatabaseDep
 ) -> AcceptedDocuments:
     """Take in files (.md, .mdx, .txt, .rst, .html, .pdf, .docx) or a text; the run stores them."""
-    accepted = await services.accept(database, await read_uploads(request))
+    accepted = await services.accept(database, caller, await read_uploads(request))
     response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
     return accepted
 
@@ -48,6 +51,7 @@ async def upload_documents(
 async def list_documents(
     request: Request,
     response: Response,
+    caller: ReaderDep,
     database: DatabaseDep,
     source_id: UUID | None = None,
     path_prefix: Annotated[str | None, Query(max_length=500), AfterValidator(storable)] = None,
@@ -56,18 +60,18 @@ async def list_documents(
         str | None, Query(description="From the `Link` header of the page before.")
     ] = None,
 ) -> list[Document]:
-    """Documents, newest first; the `Link` header leads to the next page."""
+    """The caller's documents and shared ones, newest first; `Link` leads to the next page."""
     page, following = await services.find_page(
-        database, source_id=source_id, path_prefix=path_prefix, limit=limit, cursor=cursor
+        database, caller, source_id=source_id, path_prefix=path_prefix, limit=limit, cursor=cursor
     )
     link_to_next_page(request, response, following)
     return page
 
 
 @router.get("/{document_id}", responses=NOT_FOUND)
-async def get_document(document_id: UUID, database: DatabaseDep) -> DocumentText:
+async def get_document(document_id: UUID, caller: ReaderDep, database: DatabaseDep) -> DocumentText:
     """A document with its whole text and the places of its chunks."""
-    return await services.find(database, document_id)
+    return await services.find(database, caller, document_id)
 
 
 @router.put(
@@ -77,10 +81,14 @@ async def get_document(document_id: UUID, database: DatabaseDep) -> DocumentText
     openapi_extra=BODY,
 )
 async def replace_document(
-    document_id: UUID, request: Request, response: Response, database: DatabaseDep
+    document_id: UUID,
+    request: Request,
+    response: Response,
+    caller: IngesterDep,
+    database: DatabaseDep,
 ) -> AcceptedDocuments:
     """Give an uploaded document another content; the old one answers until it is stored."""
-    accepted = await services.replace(database, document_id, await read_upload(request))
+    accepted = await services.replace(database, caller, document_id, await read_upload(request))
     response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
     return accepted
 
@@ -88,6 +96,6 @@ async def replace_document(
 @router.delete(
     "/{document_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND | CONFLICT
 )
-async def delete_document(document_id: UUID, database: DatabaseDep) -> None:
+async def delete_document(document_id: UUID, caller: IngesterDep, database: DatabaseDep) -> None:
     """Remove an uploaded document; no search finds it from now on."""
-    await services.delete(database, document_id)
+    await services.delete(database, caller, document_id)

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app.accounts.models import Visibility
 from app.core.text import storable
 from app.knowledge.ingestions.models import Ingestion
 
@@ -69,6 +70,14 @@ class NewDocument(BaseModel):
     metadata: Annotated[dict[str, Any], AfterValidator(_checked_metadata)] = Field(
         {}, description="Yours; it comes back with the document."
     )
+    # Spelled out, since a reference would lead nowhere from where this schema is put.
+    visibility: (
+        Annotated[Visibility, WithJsonSchema({"type": "string", "enum": list(Visibility)})] | None
+    ) = Field(
+        None,
+        description="Who reads it: `private` you alone, by default; `shared` everybody, by default "
+        "while AUTH is off.",
+    )
 
 
 class Document(BaseModel):
@@ -77,6 +86,8 @@ class Document(BaseModel):
     id: UUID
     source_id: UUID
     source_kind: str = Field(examples=["upload"])
+    visibility: Visibility = Field(description="Who reads it: its owner, or everybody.")
+    mine: bool = Field(description="Whether it belongs to the account that asks.")
     path: str = Field(examples=["guide/intro.md"])
     title: str = Field(examples=["Introduction"])
     url: str | None = Field(description="Where it was read, if it has a place on the web.")

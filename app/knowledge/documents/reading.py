@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from app.accounts.models import Visibility
 from app.core.exceptions import AppError, InvalidRequest
 from app.knowledge.documents.models import NewDocument
 from app.knowledge.documents.services import Upload, path_of, upload_of
@@ -33,7 +34,12 @@ BODY: dict[str, Any] = {
                         "file": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                        }
+                        },
+                        "visibility": {
+                            "type": "string",
+                            "enum": list(Visibility),
+                            "default": Visibility.PRIVATE,
+                        },
                     },
                 }
             },
@@ -98,8 +104,14 @@ async def _read_form(request: Request) -> list[Upload]:
     try:
         form = await parser.parse()
         try:
+            visibility = _visibility(form)
             return [
-                Upload(path_of(file.filename or ""), await file.read(), file.content_type)
+                Upload(
+                    path_of(file.filename or ""),
+                    await file.read(),
+                    file.content_type,
+                    visibility=visibility,
+                )
                 for file in _files(form)
             ]
         finally:
@@ -117,6 +129,15 @@ def _files(form: FormData) -> list[UploadFile]:
     if not files:
         raise InvalidRequest("file: must be at least one file")
     return files
+
+
+def _visibility(form: FormData) -> Visibility | None:
+    match form.getlist("visibility"):
+        case []:
+            return None
+        case [given] if given in list(Visibility):
+            return Visibility(given)
+    raise InvalidRequest("visibility: must be private or shared")
 
 
 async def _whole_form(request: Request) -> AsyncGenerator[bytes]:

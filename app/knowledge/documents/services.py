@@ -1,13 +1,16 @@
 """Taking in, showing and deleting documents."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid5
 
+from app.accounts.exceptions import Forbidden
+from app.accounts.models import Caller, Visibility
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.core.paging import decode_cursor, encode_cursor
@@ -24,7 +27,8 @@ from app.knowledge.ingestions.models import Ingestion
 
 __all__ = ["Upload", "accept", "delete", "find", "find_page", "path_of", "replace", "upload_of"]
 
-UPLOADS = "uploads"
+# An account has one source of each, made when it is needed.
+LOCATIONS = {Visibility.PRIVATE: "uploads", Visibility.SHARED: "shared uploads"}
 
 
 class DocumentNotFound(NotFound):
@@ -48,6 +52,7 @@ class Upload:
     media_type: str | None
     title: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    visibility: Visibility | None = None
 
 
 def upload_of(new: NewDocument) -> Upload:
@@ -58,6 +63,7 @@ def upload_of(new: NewDocument) -> Upload:
         media_type="text/markdown",
         title=new.title,
         metadata=new.metadata,
+        visibility=new.visibility,
     )
 
 
@@ -75,8 +81,10 @@ def path_of(name: str) -> str:
     return path
 
 
-async def accept(database: Database, uploads: Sequence[Upload]) -> AcceptedDocuments:
-    """Keep what was handed in, and begin to ingest it.
+async def accept(
+    database: Database, caller: Caller, uploads: Sequence[Upload]
+) -> AcceptedDocuments:
+    """Keep what was handed in, all of one visibility, and begin to ingest it.
 
     Raises:
         InvalidRequest: two of them have one path.
@@ -86,57 +94,72 @@ async def accept(database: Database, uploads: Sequence[Upload]) -> AcceptedDocum
         raise InvalidRequest(
             f"file: there are several of the name {twice[0]}; send them one by one"
         )
-    return await database.run(_accept, uploads)
+    return await database.run(_accept, caller, uploads)
 
 
-async def replace(database: Database, document_id: UUID, upload: Upload) -> AcceptedDocuments:
+async def replace(
+    database: Database, caller: Caller, document_id: UUID, upload: Upload
+) -> AcceptedDocuments:
     """Keep another content for an uploaded document, and begin to ingest it.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is somebody else's.
         Conflict: it was not uploaded.
+        InvalidRequest: its visibility would be another.
     """
-    return await database.run(_replace, document_id, upload)
+    return await database.run(_replace, caller, document_id, upload)
 
 
-async def find(database: Database, document_id: UUID) -> DocumentText:
+async def find(database: Database, caller: Caller, document_id: UUID) -> DocumentText:
     """Return a document with its text and chunks.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
     """
-    return await database.run(_find, document_id)
+    return await database.run(_find, caller, document_id)
 
 
 async def find_page(
     database: Database,
+    caller: Caller,
     *,
     source_id: UUID | None,
     path_prefix: str | None,
     limit: int,
     cursor: str | None,
 ) -> tuple[list[Document], str | None]:
-    """Return a page of documents, newest first, and the cursor of the next page."""
+    """Return a page of what the caller may read, newest first, and the cursor of the next page."""
     time, last_id = decode_cursor(cursor)
-    rows = await database.run_statement(_page, source_id, path_prefix, time, last_id, limit + 1)
+    rows = await database.run_statement(
+        _page, caller, source_id, path_prefix, time, last_id, limit + 1
+    )
     page = [Document(**row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
 
-async def delete(database: Database, document_id: UUID) -> None:
+async def delete(database: Database, caller: Caller, document_id: UUID) -> None:
     """Remove an uploaded document: from now on no search finds it.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is somebody else's.
         Conflict: it was not uploaded.
     """
-    await database.run(_delete, document_id)
+    await database.run(_delete, caller, document_id)
 
 
-def _accept(queries: Queries, uploads: Sequence[Upload]) -> AcceptedDocuments:
-    source_id = queries.upsert_source(kind="upload", location=UPLOADS)
+def _accept(queries: Queries, caller: Caller, uploads: Sequence[Upload]) -> AcceptedDocuments:
+    (visibility,) = {upload.visibility or caller.default_visibility for upload in uploads}
+    source_id = queries.upsert_upload_source(
+        account_id=caller.account_id, location=LOCATIONS[visibility], visibility=visibility
+    )
     queries.lock_source(source_id=source_id)
+    return _keep(queries, source_id, uploads)
+
+
+def _keep(queries: Queries, source_id: UUID, uploads: Sequence[Upload]) -> AcceptedDocuments:
     by_path = {upload.path: upload for upload in uploads}
     ids = {path: uuid5(source_id, path) for path in by_path}
     for path, upload in by_path.items():
@@ -160,27 +183,33 @@ def _accept(queries: Queries, uploads: Sequence[Upload]) -> AcceptedDocuments:
     )
 
 
-def _replace(queries: Queries, document_id: UUID, upload: Upload) -> AcceptedDocuments:
-    _lock_uploads(queries)
-    path = queries.find_upload_path(document_id=document_id)
-    if path is None:
-        _refuse(queries, document_id)
-    return _accept(
-        queries,
-        [Upload(path, upload.content, upload.media_type, upload.title, upload.metadata)],
+def _replace(
+    queries: Queries, caller: Caller, document_id: UUID, upload: Upload
+) -> AcceptedDocuments:
+    source = _lock_source(queries, caller, document_id)
+    path = queries.find_upload_path(
+        document_id=document_id, account_id=caller.account_id, is_admin=caller.is_admin
     )
+    if path is None:
+        _refuse(queries, caller, document_id)
+    if upload.visibility not in (None, source["visibility"]):
+        raise InvalidRequest(
+            f"visibility: must stay {source['visibility']}; upload another document"
+        )
+    return _keep(queries, source["id"], [dataclasses.replace(upload, path=path)])
 
 
-def _find(queries: Queries, document_id: UUID) -> DocumentText:
-    row = queries.find_document(document_id=document_id)
+def _find(queries: Queries, caller: Caller, document_id: UUID) -> DocumentText:
+    row = queries.find_document(document_id=document_id, account_id=caller.account_id)
     if row is None:
         raise DocumentNotFound
-    chunks = queries.list_chunks(document_id=document_id)
+    chunks = queries.list_chunks(document_id=document_id, account_id=caller.account_id)
     return DocumentText(**row, chunks=[DocumentChunk(**chunk) for chunk in chunks])
 
 
 def _page(
     queries: Queries,
+    caller: Caller,
     source_id: UUID | None,
     path_prefix: str | None,
     time: datetime | None,
@@ -189,6 +218,7 @@ def _page(
 ) -> list[dict[str, Any]]:
     return list(
         queries.list_documents(
+            account_id=caller.account_id,
             source_id=source_id,
             path_prefix=path_prefix,
             before_time=time,
@@ -198,22 +228,34 @@ def _page(
     )
 
 
-def _delete(queries: Queries, document_id: UUID) -> None:
+def _delete(queries: Queries, caller: Caller, document_id: UUID) -> None:
     # A job that is about to store it notices that it is gone.
-    _lock_uploads(queries)
-    if not queries.delete_upload(document_id=document_id):
-        _refuse(queries, document_id)
-    queries.delete_document(document_id=document_id)
+    _lock_source(queries, caller, document_id)
+    writable: dict[str, object] = {
+        "document_id": document_id,
+        "account_id": caller.account_id,
+        "is_admin": caller.is_admin,
+    }
+    if not queries.delete_upload(**writable):
+        _refuse(queries, caller, document_id)
+    queries.delete_document(**writable)
     list(queries.defer_prune_job())
 
 
-def _lock_uploads(queries: Queries) -> None:
-    source_id = queries.find_upload_source()
-    if source_id is not None:
-        queries.lock_source(source_id=source_id)
+def _lock_source(queries: Queries, caller: Caller, document_id: UUID) -> dict[str, Any]:
+    """Lock where an upload belongs, so that it stays while it is looked at, and return that."""
+    source: dict[str, Any] | None = queries.lock_upload_source(
+        document_id=document_id, account_id=caller.account_id, is_admin=caller.is_admin
+    )
+    if source is None:
+        _refuse(queries, caller, document_id)
+    return source
 
 
-def _refuse(queries: Queries, document_id: UUID) -> None:
-    if queries.find_document(document_id=document_id) is None:
+def _refuse(queries: Queries, caller: Caller, document_id: UUID) -> NoReturn:
+    row = queries.find_document(document_id=document_id, account_id=caller.account_id)
+    if row is None:
         raise DocumentNotFound
+    if not row["mine"] and not caller.is_admin:
+        raise Forbidden("This document is somebody else's: only they and admins may change it.")
     raise DocumentOfSource

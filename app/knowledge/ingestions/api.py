@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from pydantic import AfterValidator
 
+from app.accounts.dependencies import IngesterDep, ReaderDep
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
@@ -17,6 +18,8 @@ from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, Ite
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
+    401: {"model": ErrorResponse, "description": "The request has no valid token."},
+    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     404: {"model": ErrorResponse, "description": "There is no such ingestion."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database is unavailable."},
@@ -42,6 +45,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 async def list_ingestions(
     request: Request,
     response: Response,
+    caller: ReaderDep,
     database: DatabaseDep,
     source_id: UUID | None = None,
     state: IngestionState | None = None,
@@ -50,23 +54,24 @@ async def list_ingestions(
         str | None, Query(description="From the `Link` header of the page before.")
     ] = None,
 ) -> list[Ingestion]:
-    """Runs, newest first; the `Link` header leads to the next page."""
+    """Runs over what the caller may read, newest first; `Link` leads to the next page."""
     page, following = await services.find_page(
-        database, source_id=source_id, state=state, limit=limit, cursor=cursor
+        database, caller, source_id=source_id, state=state, limit=limit, cursor=cursor
     )
     link_to_next_page(request, response, following)
     return page
 
 
 @router.get("/{ingestion_id}")
-async def get_ingestion(ingestion_id: UUID, database: DatabaseDep) -> Ingestion:
+async def get_ingestion(ingestion_id: UUID, caller: ReaderDep, database: DatabaseDep) -> Ingestion:
     """One run, with its counts."""
-    return await services.find(database, ingestion_id)
+    return await services.find(database, caller, ingestion_id)
 
 
 @router.get("/{ingestion_id}/items")
 async def list_items(
     ingestion_id: UUID,
+    caller: ReaderDep,
     database: DatabaseDep,
     state: ItemState | None = None,
     limit: Limit = 200,
@@ -75,53 +80,61 @@ async def list_items(
     ] = None,
 ) -> list[Item]:
     """The documents of a run, by path; those with an unchanged version are not among them."""
-    return await services.items(database, ingestion_id, state=state, limit=limit, after=after)
+    return await services.items(
+        database, caller, ingestion_id, state=state, limit=limit, after=after
+    )
 
 
 @router.get("/{ingestion_id}/log")
 async def list_log(
     ingestion_id: UUID,
+    caller: ReaderDep,
     database: DatabaseDep,
     limit: Limit = 200,
     after: Annotated[int, Query(description="The last id of the page before.")] = 0,
 ) -> list[LogLine]:
     """What has happened in a run."""
-    return await services.log_lines(database, ingestion_id, after=after, limit=limit)
+    return await services.log_lines(database, caller, ingestion_id, after=after, limit=limit)
 
 
 @router.get("/{ingestion_id}/events", response_class=EventStream, responses=STREAM)
 async def follow_ingestion(
     ingestion_id: UUID,
+    caller: ReaderDep,
     database: DatabaseDep,
     settings: SettingsDep,
     last_event_id: Annotated[int, Header(ge=0)] = 0,
 ) -> EventStream:
     """Follow a run as server-sent events until it ends."""
-    await services.find(database, ingestion_id)
+    await services.find(database, caller, ingestion_id)
     return EventStream(
-        services.follow(database, ingestion_id, after=last_event_id),
+        services.follow(database, caller, ingestion_id, after=last_event_id),
         keepalive_sec=settings.keepalive_sec,
         limit_sec=LONGEST_STREAM_SEC,
     )
 
 
 @router.post("/{ingestion_id}/cancel")
-async def cancel_ingestion(ingestion_id: UUID, database: DatabaseDep) -> Ingestion:
+async def cancel_ingestion(
+    ingestion_id: UUID, caller: IngesterDep, database: DatabaseDep
+) -> Ingestion:
     """Stop a run; what it has stored stays."""
-    return await services.cancel(database, ingestion_id)
+    return await services.cancel(database, caller, ingestion_id)
 
 
 @router.post("/{ingestion_id}/retry", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT)
-async def retry_ingestion(ingestion_id: UUID, database: DatabaseDep) -> Ingestion:
+async def retry_ingestion(
+    ingestion_id: UUID, caller: IngesterDep, database: DatabaseDep
+) -> Ingestion:
     """Try again what failed, in the same run."""
-    return await services.retry(database, ingestion_id)
+    return await services.retry(database, caller, ingestion_id)
 
 
 @router.post("/{ingestion_id}/replay", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT)
 async def replay_ingestion(
-    ingestion_id: UUID, response: Response, database: DatabaseDep
+    ingestion_id: UUID, response: Response, caller: IngesterDep, database: DatabaseDep
 ) -> Ingestion:
     """Begin a new run over the same source, which stores everything again."""
-    ingestion = await services.replay(database, ingestion_id)
+    ingestion = await services.replay(database, caller, ingestion_id)
     response.headers["Location"] = f"/v1/ingestions/{ingestion.id}"
     return ingestion

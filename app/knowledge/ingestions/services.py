@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.accounts.exceptions import Forbidden
+from app.accounts.models import Caller
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError, Conflict, NotFound
 from app.core.handlers import error_response
@@ -57,26 +59,27 @@ class NothingToRetry(Conflict):
     code = "nothing_to_retry"
 
 
-async def find(database: Database, ingestion_id: UUID) -> Ingestion:
+async def find(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
     """Return a run as it is now.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
     """
-    return _ingestion(await database.run_statement(_find, ingestion_id))
+    return _ingestion(await database.run_statement(_find, caller, ingestion_id))
 
 
 async def find_page(
     database: Database,
+    caller: Caller,
     *,
     source_id: UUID | None,
     state: IngestionState | None,
     limit: int,
     cursor: str | None,
 ) -> tuple[list[Ingestion], str | None]:
-    """Return a page of runs, newest first, and the cursor of the next page."""
+    """Return a page of what the caller may read, newest first, and the cursor of the next page."""
     time, last_id = decode_cursor(cursor)
-    rows = await database.run_statement(_page, source_id, state, time, last_id, limit + 1)
+    rows = await database.run_statement(_page, caller, source_id, state, time, last_id, limit + 1)
     page = [_ingestion(row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
@@ -84,6 +87,7 @@ async def find_page(
 
 async def items(
     database: Database,
+    caller: Caller,
     ingestion_id: UUID,
     *,
     state: ItemState | None,
@@ -93,30 +97,32 @@ async def items(
     """Return a page of a run's documents, by path.
 
     Raises:
-        NotFound: there is no such run.
+        NotFound: there is no such run that the caller may read.
     """
-    rows = await database.run(_items, ingestion_id, state, limit, after)
+    rows = await database.run(_items, caller, ingestion_id, state, limit, after)
     return [Item(**row) for row in rows]
 
 
 async def log_lines(
-    database: Database, ingestion_id: UUID, *, after: int, limit: int
+    database: Database, caller: Caller, ingestion_id: UUID, *, after: int, limit: int
 ) -> list[LogLine]:
     """Return what has happened in a run, after a line.
 
     Raises:
-        NotFound: there is no such run.
+        NotFound: there is no such run that the caller may read.
     """
-    rows = await database.run(_log, ingestion_id, after, limit)
+    rows = await database.run(_log, caller, ingestion_id, after, limit)
     return [LogLine(**row) for row in rows]
 
 
-async def follow(database: Database, ingestion_id: UUID, *, after: int) -> AsyncGenerator[bytes]:
-    """Yield a run's lines and progress as events, until it has ended."""
+async def follow(
+    database: Database, caller: Caller, ingestion_id: UUID, *, after: int
+) -> AsyncGenerator[bytes]:
+    """Yield a run's lines and progress as events, until it ends or the caller may not read it."""
     ingestion: Ingestion | None = None
     while True:
         try:
-            current, lines = await database.run(_look, ingestion_id, after)
+            current, lines = await database.run(_look, caller, ingestion_id, after)
         except AppError as error:
             yield event("error", error_response(error).error)
             return
@@ -134,50 +140,67 @@ async def follow(database: Database, ingestion_id: UUID, *, after: int) -> Async
         await asyncio.sleep(POLL_SEC)
 
 
-async def cancel(database: Database, ingestion_id: UUID) -> Ingestion:
+async def cancel(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
     """Stop a run; what it has stored stays. A run that has ended is left alone.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is over somebody else's source.
     """
-    return _ingestion(await database.run(_cancel, ingestion_id))
+    return _ingestion(await database.run(_cancel, caller, ingestion_id))
 
 
-async def retry(database: Database, ingestion_id: UUID) -> Ingestion:
+async def retry(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
     """Try again what failed, in the same run.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is over somebody else's source.
         Conflict: nothing has failed, or there is a later run over the source.
     """
-    return _ingestion(await database.run(_retry, ingestion_id))
+    return _ingestion(await database.run(_retry, caller, ingestion_id))
 
 
-async def replay(database: Database, ingestion_id: UUID) -> Ingestion:
+async def replay(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
     """Begin a new run like this one, which stores everything again.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is over somebody else's source.
         Conflict: another run over the source is under way.
     """
-    return _ingestion(await database.run(_replay, ingestion_id))
+    return _ingestion(await database.run(_replay, caller, ingestion_id))
 
 
 def cancel_all(queries: Queries, source_id: UUID) -> None:
     """Stop all that is under way over a source that is locked."""
     for row in list(queries.active_ingestions(source_id=source_id)):
-        _cancel(queries, row["id"])
+        _end(queries, row["id"])
 
 
-def _find(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
-    row: dict[str, Any] | None = queries.find_ingestion(ingestion_id=ingestion_id)
+def _find(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+    row: dict[str, Any] | None = queries.find_readable_ingestion(
+        ingestion_id=ingestion_id, account_id=caller.account_id
+    )
     if row is None:
         raise IngestionNotFound
     return row
 
 
+def _locked(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+    """Return a run whose source nobody else changes until the transaction ends."""
+    lock = queries.lock_writable_source_of(
+        ingestion_id=ingestion_id, account_id=caller.account_id, is_admin=caller.is_admin
+    )
+    row = _find(queries, caller, ingestion_id)
+    if lock is None:
+        raise Forbidden("This source is somebody else's: only they and admins may change it.")
+    return row
+
+
 def _page(
     queries: Queries,
+    caller: Caller,
     source_id: UUID | None,
     state: str | None,
     time: datetime | None,
@@ -186,44 +209,79 @@ def _page(
 ) -> list[dict[str, Any]]:
     return list(
         queries.list_ingestions(
-            source_id=source_id, state=state, before_time=time, before_id=last_id, limit=limit
+            account_id=caller.account_id,
+            source_id=source_id,
+            state=state,
+            before_time=time,
+            before_id=last_id,
+            limit=limit,
         )
     )
 
 
 def _items(
-    queries: Queries, ingestion_id: UUID, state: str | None, limit: int, after: str | None
+    queries: Queries,
+    caller: Caller,
+    ingestion_id: UUID,
+    state: str | None,
+    limit: int,
+    after: str | None,
 ) -> list[dict[str, Any]]:
-    _find(queries, ingestion_id)
+    _find(queries, caller, ingestion_id)
     return list(
-        queries.list_items(ingestion_id=ingestion_id, state=state, limit=limit, after=after)
+        queries.list_items(
+            ingestion_id=ingestion_id,
+            account_id=caller.account_id,
+            state=state,
+            limit=limit,
+            after=after,
+        )
     )
 
 
-def _log(queries: Queries, ingestion_id: UUID, after: int, limit: int) -> list[dict[str, Any]]:
-    _find(queries, ingestion_id)
-    return list(queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=limit))
+def _log(
+    queries: Queries, caller: Caller, ingestion_id: UUID, after: int, limit: int
+) -> list[dict[str, Any]]:
+    _find(queries, caller, ingestion_id)
+    return _lines(queries, caller, ingestion_id, after, limit)
 
 
-def _look(queries: Queries, ingestion_id: UUID, after: int) -> tuple[Ingestion, list[LogLine]]:
+def _lines(
+    queries: Queries, caller: Caller, ingestion_id: UUID, after: int, limit: int
+) -> list[dict[str, Any]]:
+    return list(
+        queries.list_log(
+            ingestion_id=ingestion_id, account_id=caller.account_id, after_id=after, limit=limit
+        )
+    )
+
+
+def _look(
+    queries: Queries, caller: Caller, ingestion_id: UUID, after: int
+) -> tuple[Ingestion, list[LogLine]]:
     # The run first: what it logged before its end is then among the lines.
-    current = _ingestion(_find(queries, ingestion_id))
-    rows = queries.list_log(ingestion_id=ingestion_id, after_id=after, limit=LINES_AT_ONCE)
+    current = _ingestion(_find(queries, caller, ingestion_id))
+    rows = _lines(queries, caller, ingestion_id, after, LINES_AT_ONCE)
     return current, [LogLine(**row) for row in rows]
 
 
-def _cancel(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+def _cancel(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+    _locked(queries, caller, ingestion_id)
+    _end(queries, ingestion_id)
+    return _find(queries, caller, ingestion_id)
+
+
+def _end(queries: Queries, ingestion_id: UUID) -> None:
     if open_run(queries, str(ingestion_id), *ACTIVE):
         queries.finish_ingestion(ingestion_id=ingestion_id, state="cancelled", error=None)
         queries.cancel_items(ingestion_id=ingestion_id)
         list(queries.cancel_jobs(ingestion_id=str(ingestion_id)))
         log(queries, str(ingestion_id), "cancelled", level="warning")
-    return _find(queries, ingestion_id)
 
 
-def _retry(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
+def _retry(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+    _locked(queries, caller, ingestion_id)
     if not open_run(queries, str(ingestion_id), "failed", "incomplete"):
-        _find(queries, ingestion_id)
         raise NothingToRetry
     run = queries.ingestion_of(ingestion_id=ingestion_id)
     if queries.has_later_ingestion(ingestion_id=ingestion_id):
@@ -237,12 +295,11 @@ def _retry(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
         queries.retry_items(ingestion_id=ingestion_id)
         list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
     log(queries, str(ingestion_id), "trying again what failed")
-    return _find(queries, ingestion_id)
+    return _find(queries, caller, ingestion_id)
 
 
-def _replay(queries: Queries, ingestion_id: UUID) -> dict[str, Any]:
-    source_id = _find(queries, ingestion_id)["source_id"]
-    queries.lock_source(source_id=source_id)
+def _replay(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+    source_id = _locked(queries, caller, ingestion_id)["source_id"]
     row, begun = begin_run(queries, source_id, cause="replay", everything=True)
     if not begun:
         raise IngestionActive

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from app.accounts.dependencies import ReaderDep
 from app.core.dependencies import SettingsDep
 from app.core.models import ErrorResponse
 from app.knowledge.retrieval import Retriever
@@ -22,8 +23,10 @@ router = APIRouter(prefix="/v1", tags=["search"], responses=FAILURES)
 
 @router.post("/search")
 async def search(
-    request: SearchRequest, settings: SettingsDep, connection: Request
+    request: SearchRequest, caller: ReaderDep, settings: SettingsDep, connection: Request
 ) -> SearchResult:
     """Find passages, and show why: both searches' scores and ranks, and what took how long."""
     retriever: Retriever = connection.state.resources.retriever
-    return await services.search(retriever, request, max_characters=settings.max_message_characters)
+    return await services.search(
+        retriever, caller, request, max_characters=settings.max_message_characters
+    )

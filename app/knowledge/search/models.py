@@ -29,7 +29,7 @@ def _not_too_deep(prefix: str) -> str:
 class SearchFilters(BaseModel):
     """Where to look: all that is given must fit, of each list one entry.
 
-    What exists nowhere finds nothing.
+    What exists nowhere, or is private to another account, finds nothing.
     """
 
     model_config = ConfigDict(extra="forbid")

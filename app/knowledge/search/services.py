@@ -1,5 +1,6 @@
 """A search as the API words it."""
 
+from app.accounts.models import Caller
 from app.core.exceptions import InvalidRequest
 from app.knowledge.passages import RetrievedPassage
 from app.knowledge.retrieval import Retriever, SearchMode
@@ -10,9 +11,9 @@ __all__ = ["search"]
 
 
 async def search(
-    retriever: Retriever, request: SearchRequest, *, max_characters: int
+    retriever: Retriever, caller: Caller, request: SearchRequest, *, max_characters: int
 ) -> SearchResult:
-    """Return the passages that fit a query, and why.
+    """Return the passages that fit a query and that the caller may read, and why.
 
     Raises:
         InvalidRequest: the query is too long.
@@ -26,7 +27,7 @@ async def search(
     mode = request.mode or SearchMode.HYBRID
     where = request.filters.to_index() if request.filters else EVERYTHING
     found = await retriever.search(
-        request.query, limit=request.top_k, mode=mode, where=where, merged=False
+        request.query, caller=caller, limit=request.top_k, mode=mode, where=where, merged=False
     )
     return SearchResult(
         query=request.query,

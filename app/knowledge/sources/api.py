@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from app.accounts.dependencies import IngesterDep, ReaderDep
 from app.core.dependencies import DatabaseDep, SettingsDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
@@ -15,6 +16,8 @@ from app.knowledge.sources.models import NewSource, Source, SourceChange, Synced
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
+    401: {"model": ErrorResponse, "description": "The request has no valid token."},
+    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database is unavailable."},
 }
@@ -30,10 +33,14 @@ router = APIRouter(prefix="/v1/sources", tags=["sources"], responses=FAILURES)
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=CONFLICT)
 async def create_source(
-    new: NewSource, response: Response, database: DatabaseDep, settings: SettingsDep
+    new: NewSource,
+    response: Response,
+    caller: IngesterDep,
+    database: DatabaseDep,
+    settings: SettingsDep,
 ) -> SyncedSource:
     """Name a folder, a repository or a site, and begin to ingest it."""
-    source = await services.create(database, settings, new)
+    source = await services.create(database, settings, caller, new)
     response.headers["Location"] = f"/v1/sources/{source.id}"
     return source
 
@@ -42,45 +49,52 @@ async def create_source(
 async def list_sources(
     request: Request,
     response: Response,
+    caller: ReaderDep,
     database: DatabaseDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
         str | None, Query(description="From the `Link` header of the page before.")
     ] = None,
 ) -> list[Source]:
-    """Sources, oldest first; the `Link` header leads to the next page."""
-    page, following = await services.find_page(database, limit=limit, cursor=cursor)
+    """The caller's sources and shared ones, oldest first; `Link` leads to the next page."""
+    page, following = await services.find_page(database, caller, limit=limit, cursor=cursor)
     link_to_next_page(request, response, following)
     return page
 
 
 @router.get("/{source_id}", responses=NOT_FOUND)
-async def get_source(source_id: UUID, database: DatabaseDep) -> Source:
+async def get_source(source_id: UUID, caller: ReaderDep, database: DatabaseDep) -> Source:
     """One source."""
-    return await services.find(database, source_id)
+    return await services.find(database, caller, source_id)
 
 
 @router.patch("/{source_id}", responses=NOT_FOUND | CONFLICT)
 async def update_source(
-    source_id: UUID, change: SourceChange, database: DatabaseDep, settings: SettingsDep
+    source_id: UUID,
+    change: SourceChange,
+    caller: IngesterDep,
+    database: DatabaseDep,
+    settings: SettingsDep,
 ) -> Source:
     """Change a source; the next sync does what follows from it."""
-    return await services.update(database, settings, source_id, change)
+    return await services.update(database, settings, caller, source_id, change)
 
 
 @router.delete(
     "/{source_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND | CONFLICT
 )
-async def delete_source(source_id: UUID, database: DatabaseDep) -> None:
+async def delete_source(source_id: UUID, caller: IngesterDep, database: DatabaseDep) -> None:
     """Remove a source with all of its documents; no search finds them from now on."""
-    await services.delete(database, source_id)
+    await services.delete(database, caller, source_id)
 
 
 @router.post(
     "/{source_id}/sync", status_code=status.HTTP_202_ACCEPTED, responses=NOT_FOUND | CONFLICT
 )
-async def sync_source(source_id: UUID, response: Response, database: DatabaseDep) -> Ingestion:
+async def sync_source(
+    source_id: UUID, response: Response, caller: IngesterDep, database: DatabaseDep
+) -> Ingestion:
     """Ingest what has changed; a run that is under way is joined."""
-    ingestion = await services.sync(database, source_id)
+    ingestion = await services.sync(database, caller, source_id)
     response.headers["Location"] = f"/v1/ingestions/{ingestion.id}"
     return ingestion

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.accounts.models import Visibility
 from app.core.text import storable
 from app.knowledge.connectors.config import SourceConfig
 from app.knowledge.ingestions.models import Ingestion
@@ -77,6 +78,11 @@ class NewSource(BaseModel):
     name: Name | None = Field(None, description="By default what the source itself is called.")
     config: SourceConfig
     every: Every | None = None
+    visibility: Visibility | None = Field(
+        None,
+        description="Who reads it: `private` you alone, by default; `shared` everybody, by default "
+        "while AUTH is off.",
+    )
     sync: bool = Field(True, description="Begin to ingest it at once.")
 
 
@@ -88,6 +94,7 @@ class SourceChange(BaseModel):
     name: Name | None = None
     config: SourceConfig | None = Field(None, description="Of the same kind.")
     every: Every | None = Field(None, description="null: no longer by itself.")
+    visibility: Visibility | None = Field(None, description="Holds for the next search.")
 
 
 class Source(BaseModel):
@@ -99,6 +106,8 @@ class Source(BaseModel):
     location: str = Field(examples=["https://github.com/fastapi/fastapi.git"])
     config: dict[str, object]
     every: str | None = Field(examples=["1d"])
+    visibility: Visibility
+    mine: bool = Field(description="Whether it is the caller's; only admins change others'.")
     documents: int = Field(examples=[155])
     created_at: datetime
     synced_at: datetime | None = Field(description="When a run over it last succeeded.")

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from anyio import to_thread
 
+from app.accounts.exceptions import Forbidden
+from app.accounts.models import Caller
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.core.paging import decode_cursor, encode_cursor
@@ -23,6 +25,7 @@ from app.knowledge.sources.models import (
     every_text,
     seconds,
 )
+from app.knowledge.sources.permissions import require_operator
 from settings import Settings
 
 __all__ = ["create", "delete", "find", "find_page", "sync", "update"]
@@ -46,34 +49,39 @@ class UploadsStay(Conflict):
     code = "uploads_stay"
 
 
-async def create(database: Database, settings: Settings, new: NewSource) -> SyncedSource:
+async def create(
+    database: Database, settings: Settings, caller: Caller, new: NewSource
+) -> SyncedSource:
     """Create a source and begin to ingest it.
 
     Raises:
+        Forbidden: the operator's folders and tokens are for admins.
         InvalidRequest: it could never be read.
-        Conflict: there is such a source; `details.source_id` says which.
+        Conflict: the caller has such a source; `details.source_id` says which.
     """
-    location = await _checked_location(settings, new.config)
-    return await database.run(_create, new, location)
+    location = await _checked_location(settings, caller, new.config)
+    return await database.run(_create, caller, new, location)
 
 
-async def find(database: Database, source_id: UUID) -> Source:
+async def find(database: Database, caller: Caller, source_id: UUID) -> Source:
     """Return a source.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
     """
-    return Source(**await database.run_statement(_find, source_id))
+    return Source(**await database.run_statement(_find, caller, source_id))
 
 
 async def find_page(
-    database: Database, *, limit: int, cursor: str | None
+    database: Database, caller: Caller, *, limit: int, cursor: str | None
 ) -> tuple[list[Source], str | None]:
-    """Return a page of sources, oldest first, and the cursor of the next page."""
+    """Return a page of what the caller may read, oldest first, and the cursor of the next page."""
     time, last_id = decode_cursor(cursor)
     rows = await database.run_statement(
         lambda queries: list(
-            queries.list_sources(after_time=time, after_id=last_id, limit=limit + 1)
+            queries.list_sources(
+                account_id=caller.account_id, after_time=time, after_id=last_id, limit=limit + 1
+            )
         )
     )
     page = [Source(**_shown(row)) for row in rows[:limit]]
@@ -82,47 +90,59 @@ async def find_page(
 
 
 async def update(
-    database: Database, settings: Settings, source_id: UUID, change: SourceChange
+    database: Database,
+    settings: Settings,
+    caller: Caller,
+    source_id: UUID,
+    change: SourceChange,
 ) -> Source:
     """Change a source; the next sync does what follows from it.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is somebody else's; or the operator's folders and tokens are for admins.
         InvalidRequest: it could never be read, or is of another kind.
         Conflict: there is another such source.
     """
-    location = await _checked_location(settings, change.config) if change.config else None
-    return Source(**await database.run(_update, source_id, change, location))
+    location = None
+    if change.config is not None:
+        location = await _checked_location(settings, caller, change.config)
+    return Source(**await database.run(_update, caller, source_id, change, location))
 
 
-async def sync(database: Database, source_id: UUID) -> Ingestion:
+async def sync(database: Database, caller: Caller, source_id: UUID) -> Ingestion:
     """Begin to ingest a source again, or join the run that is under way.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is somebody else's.
     """
-    return Ingestion(**await database.run(_sync, source_id))
+    return Ingestion(**await database.run(_sync, caller, source_id))
 
 
-async def delete(database: Database, source_id: UUID) -> None:
+async def delete(database: Database, caller: Caller, source_id: UUID) -> None:
     """Remove a source with everything that came from it; what is under way over it ends.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none that the caller may read.
+        Forbidden: it is somebody else's.
     """
-    await database.run(_delete, source_id)
+    await database.run(_delete, caller, source_id)
 
 
-async def _checked_location(settings: Settings, config: SourceConfig) -> str:
+async def _checked_location(settings: Settings, caller: Caller, config: SourceConfig) -> str:
     """Return what tells this source from others, after all that can be checked beforehand."""
+    require_operator(caller, config)
     try:
         return await to_thread.run_sync(location_of, config, settings, settings.ingest_roots)
     except SourceUnusable as error:
         raise InvalidRequest(f"config: {error}") from error
 
 
-def _create(queries: Queries, new: NewSource, location: str) -> SyncedSource:
+def _create(queries: Queries, caller: Caller, new: NewSource, location: str) -> SyncedSource:
     row = queries.insert_source(
+        account_id=caller.account_id,
+        visibility=new.visibility or caller.default_visibility,
         kind=new.config.kind,
         location=location,
         name=new.name or location,
@@ -131,15 +151,15 @@ def _create(queries: Queries, new: NewSource, location: str) -> SyncedSource:
         by_operator=False,
     )
     if row is None:
-        _refuse_twin(queries, new.config.kind, location)
+        _refuse_twin(queries, caller, caller.account_id, new.config.kind, location)
     ingestion = begin_run(queries, row["id"])[0] if new.sync else None
     return SyncedSource(
-        **_find(queries, row["id"]), ingestion=Ingestion(**ingestion) if ingestion else None
+        **_find(queries, caller, row["id"]), ingestion=Ingestion(**ingestion) if ingestion else None
     )
 
 
-def _find(queries: Queries, source_id: UUID) -> dict[str, Any]:
-    row = queries.find_source(source_id=source_id)
+def _find(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
+    row = queries.find_source(source_id=source_id, account_id=caller.account_id)
     if row is None:
         raise SourceNotFound
     return _shown(row)
@@ -150,10 +170,13 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _update(
-    queries: Queries, source_id: UUID, change: SourceChange, location: str | None
+    queries: Queries,
+    caller: Caller,
+    source_id: UUID,
+    change: SourceChange,
+    location: str | None,
 ) -> dict[str, Any]:
-    _lock(queries, source_id)
-    source = _find(queries, source_id)
+    source = _locked(queries, caller, source_id)
     if source["kind"] == "upload":
         raise UploadsStay
     if change.config is not None and list(queries.active_ingestions(source_id=source_id)):
@@ -161,43 +184,59 @@ def _update(
     if change.config is not None and change.config.kind != source["kind"]:
         raise InvalidRequest(f"config.kind: must stay {source['kind']}; create another source")
     if location is not None and location != source["location"]:
-        twin = queries.find_source_by_location(kind=source["kind"], location=location)
-        if twin is not None:
-            _refuse_twin(queries, source["kind"], location)
-    given = change.model_fields_set
+        _refuse_twin(queries, caller, source["account_id"], source["kind"], location)
+    config = change.config.model_dump(mode="json") if change.config else source["config"]
+    changed = {
+        "visibility": change.visibility or source["visibility"],
+        "location": location or source["location"],
+        "name": change.name or source["name"],
+        "every_sec": (
+            seconds(change.every) if "every" in change.model_fields_set else source["every_sec"]
+        ),
+    }
     queries.update_source(
         source_id=source_id,
-        location=location or source["location"],
-        name=change.name or source["name"],
-        config=change.config.model_dump_json() if change.config else json.dumps(source["config"]),
-        every_sec=seconds(change.every) if "every" in given else source["every_sec"],
+        config=json.dumps(config),
         # What is read from now on was not named on the command line.
         by_operator=change.config is None,
+        **changed,
     )
-    return _find(queries, source_id)
+    # Not read again: an admin can't see what has just become somebody's private source.
+    return _shown(source | changed | {"config": config})
 
 
-def _sync(queries: Queries, source_id: UUID) -> dict[str, Any]:
-    _lock(queries, source_id)
-    if _find(queries, source_id)["kind"] == "upload":
+def _sync(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
+    if _locked(queries, caller, source_id)["kind"] == "upload":
         raise UploadsStay
     return begin_run(queries, source_id)[0]
 
 
-def _delete(queries: Queries, source_id: UUID) -> None:
-    _lock(queries, source_id)
-    if _find(queries, source_id)["kind"] == "upload":
+def _delete(queries: Queries, caller: Caller, source_id: UUID) -> None:
+    if _locked(queries, caller, source_id)["kind"] == "upload":
         raise UploadsStay
     cancel_all(queries, source_id)
     queries.delete_source(source_id=source_id)
     list(queries.defer_prune_job())
 
 
-def _lock(queries: Queries, source_id: UUID) -> None:
-    if queries.lock_source(source_id=source_id) is None:
-        raise SourceNotFound
+def _locked(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
+    """Return a source that nobody else changes until the transaction ends."""
+    lock = queries.lock_writable_source(
+        source_id=source_id, account_id=caller.account_id, is_admin=caller.is_admin
+    )
+    source = _find(queries, caller, source_id)
+    if lock is None:
+        raise Forbidden("This source is somebody else's: only they and admins may change it.")
+    return source
 
 
-def _refuse_twin(queries: Queries, kind: str, location: str) -> None:
-    twin = queries.find_source_by_location(kind=kind, location=location)
-    raise SourceExists(details={"source_id": str(twin)})
+def _refuse_twin(
+    queries: Queries, caller: Caller, owner_id: UUID, kind: str, location: str
+) -> None:
+    """Refuse a location at which the owner has another source."""
+    twin = queries.find_source_by_location(
+        owner_id=owner_id, kind=kind, location=location, account_id=caller.account_id
+    )
+    if twin is not None:
+        # To an admin, another's private source stays unnamed.
+        raise SourceExists(details={"source_id": str(twin["id"])} if twin["is_readable"] else None)

@@ -1,43 +1,55 @@
 -- :name insert_question :one
--- :doc Store a question and return its id.
-INSERT INTO message (role, model, message)
-VALUES ('user', :model, :message)
-RETURNING id, created_at
+-- :doc Store a question and return its id, with what the one who asks knows.
+WITH question AS (
+    INSERT INTO message (account_id, role, model, message)
+    VALUES (:account_id, 'user', :model, :message)
+    RETURNING id, account_id
+)
+SELECT question.id, account.software_background, account.hardware_background
+FROM question
+JOIN account ON account.id = question.account_id
 
 -- :name insert_answer :one
--- :doc Store an answer with what it was made from.
+-- :doc Store an answer with what it was made from; none when its account has been deleted.
+WITH owner AS (
+    -- Before the question, as whoever deletes the account does.
+    SELECT id FROM account WHERE id = :account_id FOR KEY SHARE
+)
 INSERT INTO message (
-    id, question_id, role, status, model, message, finish_reason,
+    id, account_id, question_id, role, status, model, message, finish_reason,
     prompt_tokens, completion_tokens, sources, citations, trace
 )
-VALUES (
-    :id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
+SELECT :id, owner.id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
     :prompt_tokens, :completion_tokens, CAST(:sources AS jsonb), CAST(:citations AS jsonb),
     CAST(:trace AS jsonb)
-)
+FROM owner
 RETURNING id, created_at
 
 -- :name list_messages :many
--- :doc The newest messages, from the one after the cursor on.
+-- :doc An account's newest messages, from the one after the cursor on.
 SELECT id, question_id, role, status, model, message, prompt_tokens, completion_tokens,
     sources, citations, created_at
 FROM message
-WHERE CAST(:before_time AS timestamptz) IS NULL
-    OR (created_at, id) < (CAST(:before_time AS timestamptz), CAST(:before_id AS uuid))
+WHERE account_id = :account_id
+    AND (
+        CAST(:before_time AS timestamptz) IS NULL
+        OR (created_at, id) < (CAST(:before_time AS timestamptz), CAST(:before_id AS uuid))
+    )
 ORDER BY created_at DESC, id DESC
 LIMIT :limit
 
 -- :name find_answer :one
--- :doc An answer with its question and what it was made from.
+-- :doc An account's answer with its question and what it was made from.
 SELECT answer.id, answer.question_id, answer.status, answer.model, answer.message,
     answer.created_at, answer.sources, answer.citations, answer.trace,
     question.message AS question
 FROM message AS answer
 JOIN message AS question ON question.id = answer.question_id
-WHERE answer.id = :id
+WHERE answer.id = :id AND answer.account_id = :account_id
 
 -- :name locate_passages :many
--- :doc What stands where passages were, on which line it begins, and the chunks that are there.
+-- :doc What stands where passages were, on which line it begins, and the chunks that are there; of
+-- :doc documents that the account may read.
 SELECT given.number, document.media_type,
     substr(document.text, given.start + 1, given."end" - given.start) AS text,
     CASE
@@ -60,9 +72,11 @@ FROM jsonb_to_recordset(CAST(:passages AS jsonb)) AS given (
     number integer, document_id uuid, start integer, "end" integer, count_lines boolean
 )
 JOIN document ON document.id = given.document_id
+JOIN source ON source.id = document.source_id
+WHERE source.account_id = :account_id OR source.visibility = 'shared'
 
 -- :name read_passages :many
--- :doc What stands now where the chunks of passages are.
+-- :doc What stands now where the chunks of passages are, of documents that the account may read.
 SELECT given.number, document.id AS document_id,
     min(chunk.start_offset) AS start, max(chunk.end_offset) AS "end",
     substr(
@@ -73,4 +87,6 @@ FROM jsonb_to_recordset(CAST(:passages AS jsonb)) AS given (number integer, chun
 CROSS JOIN LATERAL jsonb_array_elements_text(given.chunk_ids) AS wanted (id)
 JOIN chunk ON chunk.id = CAST(wanted.id AS uuid)
 JOIN document ON document.id = chunk.document_id
+JOIN source ON source.id = document.source_id
+WHERE source.account_id = :account_id OR source.visibility = 'shared'
 GROUP BY given.number, document.id

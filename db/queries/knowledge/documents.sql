@@ -63,19 +63,23 @@ WHERE source_id = :source_id
     AND path IN (SELECT jsonb_array_elements_text(CAST(:paths AS jsonb)))
 
 -- :name find_document :one
-SELECT document.id, source_id, source.kind AS source_kind, path, title, url, media_type, metadata,
+SELECT document.id, source_id, source.kind AS source_kind, source.visibility,
+    source.account_id = :account_id AS mine, path, title, url, media_type, metadata,
     length(text) AS characters, document.created_at, updated_at, text
 FROM document
 JOIN source ON source.id = document.source_id
 WHERE document.id = :document_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared')
 
 -- :name list_documents :many
 -- :doc Newest first, before a cursor.
-SELECT document.id, source_id, source.kind AS source_kind, path, title, url, media_type, metadata,
+SELECT document.id, source_id, source.kind AS source_kind, source.visibility,
+    source.account_id = :account_id AS mine, path, title, url, media_type, metadata,
     length(text) AS characters, document.created_at, updated_at
 FROM document
 JOIN source ON source.id = document.source_id
-WHERE (CAST(:source_id AS uuid) IS NULL OR source_id = CAST(:source_id AS uuid))
+WHERE (source.account_id = :account_id OR source.visibility = 'shared')
+    AND (CAST(:source_id AS uuid) IS NULL OR source_id = CAST(:source_id AS uuid))
     AND (CAST(:path_prefix AS text) IS NULL OR starts_with(path, CAST(:path_prefix AS text)))
     AND (
         CAST(:before_time AS timestamptz) IS NULL
@@ -86,4 +90,8 @@ ORDER BY document.created_at DESC, document.id DESC
 LIMIT :limit
 
 -- :name delete_document :affected
-DELETE FROM document WHERE id = :document_id
+-- :doc One that was uploaded, of whoever may write it.
+DELETE FROM document
+USING source
+WHERE document.id = :document_id AND source.id = document.source_id AND source.kind = 'upload'
+    AND (source.account_id = :account_id OR source.visibility = 'shared' AND :is_admin)

@@ -58,10 +58,12 @@ FROM (
 
 -- :name chunks_to_index :many
 -- :doc Those of the chunks that exist, as they are now; vector is null for one without an embedding.
-SELECT chunk.id, chunk.document_id, document.source_id, document.path, document.updated_at,
-    chunk.content_hash, chunk.heading_path, chunk.text, embedding.vector
+SELECT chunk.id, chunk.document_id, document.source_id, source.account_id, source.visibility,
+    document.path, document.updated_at, chunk.content_hash, chunk.heading_path, chunk.text,
+    embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
+JOIN source ON source.id = document.source_id
 LEFT JOIN embedding ON embedding.content_hash = chunk.content_hash AND embedding.model = :model
 WHERE chunk.id = ANY (CAST(:ids AS uuid[]))
 
@@ -75,10 +77,12 @@ WITH page AS MATERIALIZED (
     ORDER BY id
     LIMIT :limit
 )
-SELECT page.id, page.document_id, document.source_id, document.path, document.updated_at,
-    page.content_hash, page.heading_path, page.text, embedding.vector
+SELECT page.id, page.document_id, document.source_id, source.account_id, source.visibility,
+    document.path, document.updated_at, page.content_hash, page.heading_path, page.text,
+    embedding.vector
 FROM page
 JOIN document ON document.id = page.document_id
+JOIN source ON source.id = document.source_id
 LEFT JOIN embedding ON embedding.content_hash = page.content_hash AND embedding.model = :model
 ORDER BY page.id
 

@@ -42,8 +42,8 @@ WITH page AS MATERIALIZED (
     ORDER BY id
     LIMIT :limit
 )
-SELECT page.id, document.source_id, page.document_id, document.path, document.updated_at,
-    page.content_hash,
+SELECT page.id, document.source_id, source.account_id, source.visibility, page.document_id,
+    document.path, document.updated_at, page.content_hash,
     EXISTS (
         SELECT FROM embedding
         WHERE embedding.content_hash = page.content_hash AND embedding.model = :model
@@ -51,6 +51,7 @@ SELECT page.id, document.source_id, page.document_id, document.path, document.up
     ) AS has_vector
 FROM page
 JOIN document ON document.id = page.document_id
+JOIN source ON source.id = document.source_id
 ORDER BY page.id
 
 -- :name find_changing_chunks :many

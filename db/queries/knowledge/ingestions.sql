@@ -36,6 +36,7 @@ FROM ingestion
 WHERE source_id = :source_id AND state IN ('queued', 'listing', 'running')
 
 -- :name find_ingestion :one
+-- :doc For whoever works on it, or has been let in.
 SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
     ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
     ingestion.created_at, started_at, finished_at
@@ -43,14 +44,25 @@ FROM ingestion
 JOIN source ON source.id = ingestion.source_id
 WHERE ingestion.id = :ingestion_id
 
--- :name list_ingestions :many
--- :doc Newest first, before a cursor.
+-- :name find_readable_ingestion :one
+-- :doc The same for a caller; none when they may not read it.
 SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
     ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
     ingestion.created_at, started_at, finished_at
 FROM ingestion
 JOIN source ON source.id = ingestion.source_id
-WHERE (CAST(:source_id AS uuid) IS NULL OR source_id = CAST(:source_id AS uuid))
+WHERE ingestion.id = :ingestion_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared')
+
+-- :name list_ingestions :many
+-- :doc What the caller may read, newest first, before a cursor.
+SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
+    ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
+    ingestion.created_at, started_at, finished_at
+FROM ingestion
+JOIN source ON source.id = ingestion.source_id
+WHERE (source.account_id = :account_id OR source.visibility = 'shared')
+    AND (CAST(:source_id AS uuid) IS NULL OR source_id = CAST(:source_id AS uuid))
     AND (CAST(:state AS text) IS NULL OR ingestion.state = CAST(:state AS text))
     AND (
         CAST(:before_time AS timestamptz) IS NULL
@@ -73,6 +85,14 @@ WHERE ingestion.id = :ingestion_id
 SELECT source.id
 FROM source
 WHERE source.id = (SELECT source_id FROM ingestion WHERE ingestion.id = :ingestion_id)
+FOR UPDATE
+
+-- :name lock_writable_source_of :scalar
+-- :doc The same for a caller; none when they may not change it.
+SELECT source.id
+FROM source
+WHERE source.id = (SELECT source_id FROM ingestion WHERE ingestion.id = :ingestion_id)
+    AND (account_id = :account_id OR visibility = 'shared' AND :is_admin)
 FOR UPDATE
 
 -- :name lock_ingestion :scalar
@@ -147,10 +167,14 @@ INSERT INTO ingestion_log (ingestion_id, level, path, message)
 VALUES (:ingestion_id, :level, :path, :message)
 
 -- :name list_log :many
-SELECT id, created_at, level, path, message
+-- :doc Nothing when the caller may not read the run.
+SELECT ingestion_log.id, ingestion_log.created_at, level, path, message
 FROM ingestion_log
-WHERE ingestion_id = :ingestion_id AND id > :after_id
-ORDER BY id
+JOIN ingestion ON ingestion.id = ingestion_id
+JOIN source ON source.id = ingestion.source_id
+WHERE ingestion_id = :ingestion_id AND ingestion_log.id > :after_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared')
+ORDER BY ingestion_log.id
 LIMIT :limit
 
 -- :name count_listed :affected

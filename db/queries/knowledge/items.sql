@@ -99,11 +99,14 @@ SET state = CASE WHEN content IS NULL THEN 'pending' ELSE 'fetched' END, error =
 WHERE ingestion_id = :ingestion_id AND state = 'failed'
 
 -- :name list_items :many
--- :doc In the order of paths, after a cursor.
-SELECT path, state, url, attempts, error, finished_at
+-- :doc In the order of paths, after a cursor; nothing when the caller may not read the run.
+SELECT path, ingestion_item.state, url, attempts, ingestion_item.error, ingestion_item.finished_at
 FROM ingestion_item
+JOIN ingestion ON ingestion.id = ingestion_id
+JOIN source ON source.id = ingestion.source_id
 WHERE ingestion_id = :ingestion_id
-    AND (CAST(:state AS text) IS NULL OR state = CAST(:state AS text))
+    AND (source.account_id = :account_id OR source.visibility = 'shared')
+    AND (CAST(:state AS text) IS NULL OR ingestion_item.state = CAST(:state AS text))
     AND (CAST(:after AS text) IS NULL OR path > CAST(:after AS text))
 ORDER BY path
 LIMIT :limit

@@ -13,16 +13,36 @@ ON CONFLICT (source_id, path) DO UPDATE SET
     content = excluded.content, version = gen_random_uuid()
 
 -- :name delete_upload :affected
-DELETE FROM upload WHERE document_id = :document_id
+DELETE FROM upload
+USING source
+WHERE upload.document_id = :document_id AND source.id = upload.source_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared' AND :is_admin)
 
 -- :name upload_version :scalar
 SELECT CAST(version AS text) FROM upload WHERE source_id = :source_id AND path = :path
 
 -- :name find_upload_path :scalar
-SELECT path FROM upload WHERE document_id = :document_id
+SELECT upload.path
+FROM upload
+JOIN source ON source.id = upload.source_id
+WHERE upload.document_id = :document_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared' AND :is_admin)
 
--- :name find_upload_source :scalar
-SELECT id FROM source WHERE kind = 'upload'
+-- :name upsert_upload_source :scalar
+-- :doc Where an account's uploads of one visibility belong.
+INSERT INTO source (account_id, kind, location, visibility)
+VALUES (:account_id, 'upload', :location, :visibility)
+ON CONFLICT (account_id, kind, location) DO UPDATE SET location = excluded.location
+RETURNING id
+
+-- :name lock_upload_source :one
+-- :doc Where an upload belongs, if the caller may write it: nobody else does until the transaction
+-- :doc ends.
+SELECT id, visibility
+FROM source
+WHERE id = (SELECT source_id FROM upload WHERE document_id = :document_id)
+    AND (account_id = :account_id OR visibility = 'shared' AND :is_admin)
+FOR UPDATE
 
 -- :name delete_uploads :affected
 DELETE FROM upload

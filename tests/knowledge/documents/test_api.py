@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from app.accounts.models import LOCAL_ACCOUNT
 from app.core.database import Database
 from settings import Settings
 from tests.knowledge.working import working
@@ -160,6 +161,7 @@ async def test_what_is_handed_in_is_kept_before_anything_is_answered(
         ({"title": "A", "text": "a", "path": "/a"}, "path"),
         ({"title": "A", "text": "a", "metadata": []}, "metadata"),
         ({"title": "A", "text": "a", "metadata": {"x": ["a\0"]}}, "NUL"),
+        ({"title": "A", "text": "a", "visibility": "public"}, "visibility"),
         ({"title": "A", "text": "a", "more": 1}, "more"),
         ([], "body"),
     ],
@@ -265,7 +267,8 @@ async def test_only_what_was_uploaded_is_changed_by_hand(
 ) -> None:
     execute(
         database_url,
-        "INSERT INTO source (kind, location) VALUES ('folder', '/docs');"
+        "INSERT INTO source (account_id, kind, location)"
+        f" VALUES ('{LOCAL_ACCOUNT}', 'folder', '/docs');"
         "INSERT INTO document (id, source_id, path, title, content_hash, recipe, text)"
         " SELECT gen_random_uuid(), id, 'a.md', 'A', sha256('a'), '1', 'a' FROM source",
     )
@@ -293,7 +296,8 @@ async def test_documents_are_listed_in_pages_and_filtered(
 ) -> None:
     execute(
         database_url,
-        "INSERT INTO source (kind, location) VALUES ('folder', '/a'), ('folder', '/b');"
+        "INSERT INTO source (account_id, kind, location)"
+        f" SELECT '{LOCAL_ACCOUNT}', 'folder', unnest(ARRAY['/a', '/b']);"
         "INSERT INTO document"
         " (id, source_id, path, title, content_hash, recipe, text, created_at)"
         " SELECT gen_random_uuid(), id, 'guide' || location || n, 'T', sha256('a'), '1', 'a',"

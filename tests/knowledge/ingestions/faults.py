@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from app.accounts.models import LOCAL
 from app.core.database import Database
 from app.knowledge.connectors.config import SourceConfig
 from app.knowledge.sources import services
@@ -53,7 +54,7 @@ def write_files(folder: Path, count: int) -> dict[str, str]:
 
 async def begin(database: Database, settings: Settings, config: SourceConfig) -> UUID:
     """Create a source, as the API does; return its first run."""
-    source = await services.create(database, settings, NewSource(config=config))
+    source = await services.create(database, settings, LOCAL, NewSource(config=config))
     assert source.ingestion is not None
     return source.ingestion.id
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from app.accounts.models import LOCAL
 from app.core.database import Database
 from app.knowledge.connectors.config import FolderConfig, WebConfig
 from app.knowledge.ingestions.services import cancel, find
@@ -90,7 +91,7 @@ def a_folder(folder: Path) -> FolderConfig:
 async def assert_cancelled(database: Database, run: UUID, *pids: int) -> None:
     """Cancel a run; check that it ends soon, with its processes and with nothing half done."""
     async with asyncio.timeout(SOON_SEC):
-        assert (await cancel(database, run)).state == "cancelled"
+        assert (await cancel(database, LOCAL, run)).state == "cancelled"
         await gone(*pids)
         assert await ended(database.url, run) == "cancelled"
     assert_nothing_is_under_way(database.url)
@@ -101,11 +102,11 @@ async def assert_cancelled(database: Database, run: UUID, *pids: int) -> None:
 
 async def assert_next_run_is_whole(database: Database, run: UUID, stored: int) -> None:
     """Check that the next run over the source does what the cancelled one has not done."""
-    source_id = (await find(database, run)).source_id
-    following = (await sync(database, source_id)).id
+    source_id = (await find(database, LOCAL, run)).source_id
+    following = (await sync(database, LOCAL, source_id)).id
     assert following != run
     assert await ended(database.url, following) == "succeeded"
-    assert (await find(database, following)).stored == stored
+    assert (await find(database, LOCAL, following)).stored == stored
     assert fetch(database.url, "SELECT count(*) FROM document") == [(stored,)]
 
 
@@ -207,11 +208,11 @@ async def test_a_run_that_is_cancelled_many_times_at_once_is_cancelled_once(
         run = await begin(database, ingest_settings, a_folder(folder))
         await notes.begun("store_document")
 
-        found = await asyncio.gather(*(cancel(database, run) for _ in range(8)))
+        found = await asyncio.gather(*(cancel(database, LOCAL, run) for _ in range(8)))
 
         assert {ingestion.state for ingestion in found} == {"cancelled"}
         assert await ended(database.url, run) == "cancelled"
-        stored = (await find(database, run)).stored
+        stored = (await find(database, LOCAL, run)).stored
         assert_nothing_is_under_way(database.url)
         assert fetch(database.url, "SELECT count(*) FROM document") == [(stored,)]
     lines = f"SELECT message FROM ingestion_log WHERE ingestion_id = '{run}'"

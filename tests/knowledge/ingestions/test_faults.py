@@ -15,6 +15,7 @@ import httpx2
 import psycopg2
 import pytest
 
+from app.accounts.models import LOCAL
 from app.core.database import Database
 from app.knowledge.connectors.config import FolderConfig
 from app.knowledge.embedding import Embedder
@@ -116,7 +117,7 @@ async def test_a_run_that_is_cancelled_while_a_document_is_written_counts_what_i
     async with asyncio.TaskGroup() as group, held_in_the_middle_of_storing(url) as wait_for:
         group.create_task(asyncio.to_thread(runs.steps.store_document, run, "ducks.md"))
         await wait_for(1)
-        group.create_task(services.cancel(runs.database, UUID(run)))
+        group.create_task(services.cancel(runs.database, LOCAL, UUID(run)))
         await wait_for(2)
 
     found = runs.find(run)
@@ -205,7 +206,7 @@ async def test_a_document_that_is_deleted_while_it_is_stored_does_not_come_back(
 
         assert (deleted.status_code, done(database.url, run)) == (204, 0)
         assert await ended(database.url, run) == "succeeded"
-    found = await services.find(database, run)
+    found = await services.find(database, LOCAL, run)
     assert (found.stored, found.skipped) == (0, 1)
     assert (await ingest_api.get(f"/v1/documents/{document['id']}")).status_code == 404
     assert fetch(database.url, "SELECT path FROM upload") == []
@@ -226,7 +227,7 @@ async def test_a_file_that_is_read_without_end_fails_alone(
         run = await begin(database, ingest_settings, config)
         assert await ended(database.url, run) == "incomplete"
 
-    found = await services.find(database, run)
+    found = await services.find(database, LOCAL, run)
     assert (found.stored, found.failed) == (5, 1)
     assert dict(fetch(database.url, "SELECT path, text FROM document")) == texts
     reasons = "SELECT path, error FROM ingestion_item WHERE error IS NOT NULL"
@@ -244,11 +245,11 @@ async def test_a_database_without_room_fails_documents_until_there_is_some(
             config = FolderConfig(kind="folder", path=str(folder))
             run = await begin(database, ingest_settings, config)
             assert await ended(url, run) == "incomplete"
-            failed = await services.find(database, run)
+            failed = await services.find(database, LOCAL, run)
             left = fetch(url, "SELECT path FROM document UNION ALL SELECT model FROM embedding")
         errors = fetch(url, "SELECT DISTINCT state, error FROM ingestion_item")
         watch_writes(url)
-        await services.retry(database, run)
+        await services.retry(database, LOCAL, run)
         assert await ended(url, run) == "succeeded"
 
     assert (failed.stored, failed.failed) == (0, 3)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from app.accounts.models import LOCAL
 from app.core.database import Database
 from app.core.exceptions import Conflict
 from app.knowledge.connectors.folder import FolderSnapshot
@@ -179,7 +180,7 @@ def test_a_run_that_is_cancelled_stores_nothing_more(runs: Runs) -> None:
     ingestion_id = runs.begin()
     runs.steps.list_source(ingestion_id)
     runs.steps.store_document(ingestion_id, "a.md")
-    asyncio.run(cancel(runs.database, UUID(ingestion_id)))
+    asyncio.run(cancel(runs.database, LOCAL, UUID(ingestion_id)))
 
     runs.steps.store_document(ingestion_id, "b/c.md")
     assert not runs.steps.fetch_document(ingestion_id, "b/c.md")
@@ -373,7 +374,7 @@ def test_an_old_run_is_not_tried_again_after_a_later_one(runs: Runs) -> None:
     runs.run({"a.md": "# Ducks\n\nThe new text."})
 
     with pytest.raises(Conflict, match="later run"):
-        asyncio.run(retry(runs.database, UUID(old)))
+        asyncio.run(retry(runs.database, LOCAL, UUID(old)))
 
     assert runs.texts()["a.md"] == "# Ducks\n\nThe new text."
 

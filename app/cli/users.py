@@ -1,0 +1,128 @@
+"""`python -m app users`: accounts and their tokens, for whoever runs bRAG."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.accounts.addresses import normalized
+from app.accounts.api_tokens import create
+from app.accounts.models import ALL_SCOPES, LOCAL_ACCOUNT, Caller, Scope
+from app.accounts.schemas import NewToken
+from app.cli.database import opened_database
+from app.cli.printing import printable
+from app.core.exceptions import Conflict, InvalidRequest, NotFound
+from app.resources.database import open_database
+from settings import Settings
+
+__all__ = ["create_token", "create_user", "list_users", "promote_user"]
+
+DEFAULT_SCOPES = (Scope.READ, Scope.ASK, Scope.INGEST)
+
+
+def create_user(settings: Settings, email: str, *, is_admin: bool) -> None:
+    """Make an account, so that its owner can log in.
+
+    Raises:
+        InvalidRequest: it is not an address.
+        Conflict: there is such an account.
+    """
+    address, role = _address(email), "admin" if is_admin else "user"
+    with opened_database(settings) as database:
+        account = database.run_sync(
+            lambda queries: queries.insert_account(email=address, role=role)
+        )
+    if account is None:
+        raise Conflict(
+            f"There is an account {address} already. To make it an admin: "
+            f"python -m app users promote {address}"
+        )
+    typer.echo(f"{address} can log in now, as {'an admin' if is_admin else 'a user'}.")
+
+
+def list_users(settings: Settings) -> None:
+    """Print the accounts, oldest first."""
+    with opened_database(settings) as database:
+        rows = database.run_sync(
+            lambda queries: list(queries.list_accounts(local_account_id=LOCAL_ACCOUNT))
+        )
+    if not rows:
+        typer.echo("There are no accounts. Try: python -m app users create EMAIL --admin")
+        return
+    console = Console(width=None if Console().is_terminal else 400, highlight=False)
+    table = Table("address", "role", "since", "last used", box=None, header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        cells = (row["email"], row["role"], _time(row["created_at"]), _time(row["last_used_at"]))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console.print(table)
+
+
+def promote_user(settings: Settings, email: str) -> None:
+    """Make an account an admin's.
+
+    Raises:
+        InvalidRequest: it is not an address.
+        NotFound: there is no such account.
+    """
+    address = _address(email)
+    with opened_database(settings) as database:
+        promoted = database.run_sync(lambda queries: queries.promote_account(email=address))
+    if not promoted:
+        raise _not_found(address)
+    typer.echo(f"{address} is an admin now.")
+
+
+async def create_token(
+    settings: Settings, email: str, *, name: str, scopes: Collection[Scope]
+) -> None:
+    """Make an API token, and print it alone to standard output.
+
+    Raises:
+        InvalidRequest: it is not an address or a name, or the account may not have such a token.
+        NotFound: there is no such account.
+    """
+    address = _address(email)
+    try:
+        new = NewToken(name=name, scopes=frozenset(scopes or DEFAULT_SCOPES))
+    except ValidationError as error:
+        raise InvalidRequest(
+            f"The name {error.errors()[0]['msg'].removeprefix('Value error, ')}."
+        ) from None
+    async with open_database(settings) as database:
+        account = await database.run(lambda queries: queries.find_account_by_email(email=address))
+        if account is None:
+            raise _not_found(address)
+        is_admin = account["role"] == "admin"
+        if Scope.ADMIN in new.scopes and not is_admin:
+            raise InvalidRequest(
+                f"{address} is no admin, so there is no token with the scope admin. First: "
+                f"python -m app users promote {address}"
+            )
+        caller = Caller(account["id"], is_admin=is_admin, scopes=ALL_SCOPES)
+        created = await create(database, settings, caller, new)
+    typer.echo(created.token)
+    named = ", ".join(created.scopes)
+    typer.echo(f"A token of {address} for {named}. It is shown only now.", err=True)
+
+
+def _address(email: str) -> str:
+    try:
+        return normalized(email)
+    except ValueError as error:
+        raise InvalidRequest(f"The address {error}.") from None
+
+
+def _not_found(address: str) -> NotFound:
+    return NotFound(
+        f"There is no account {address}. To make one: python -m app users create {address}"
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
