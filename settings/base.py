@@ -226,6 +226,11 @@ class Settings(BaseSettings):
                 "With ENVIRONMENT=production, set SECRET_KEY to "
                 f"{MIN_SECRET_CHARACTERS} random characters or more: openssl rand -hex 32"
             )
+        if self.smtp_url and not self.public_url:
+            raise ValueError(
+                "with ENVIRONMENT=production and SMTP_URL, set PUBLIC_URL to what links begin "
+                "with: https://brag.example"
+            )
         if "*" in self.cors_origins:
             raise ValueError(
                 "With ENVIRONMENT=production, CORS_ORIGINS must name the origins, since requests "

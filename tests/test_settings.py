@@ -120,6 +120,8 @@ PRODUCTION: dict[str, Any] = {
         ({"secret_key": Settings().secret_key.get_secret_value()}, "set SECRET_KEY to 32 random"),
         ({"cors_origins": "*"}, "CORS_ORIGINS must name the origins"),
         ({"cors_origins": "https://app.example"}, None),
+        ({"smtp_url": "smtp://mail.example"}, "set PUBLIC_URL to what links begin with"),
+        ({"smtp_url": "smtp://mail.example", "public_url": "https://brag.example"}, None),
     ],
 )
 def test_production_is_safe_or_not_started(

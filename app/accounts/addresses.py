@@ -42,7 +42,8 @@ def normalized(text: str) -> str:
     local, separator, domain = text.rpartition("@")
     # Lower case first: some letters become two, which are then composed again.
     local = unicodedata.normalize("NFC", local.lower())
-    if not separator or not _LOCAL.fullmatch(local):
+    # "=?" begins an encoded word in a header, which would show another address.
+    if not separator or not _LOCAL.fullmatch(local) or "=?" in local:
         raise ValueError("must be an e-mail address, such as ann@example.org")
     try:
         # Without the dot of the root, which would make one domain two.

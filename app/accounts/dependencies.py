@@ -77,8 +77,11 @@ async def _login_limit(
 ) -> Callable[[str], Awaitable[None]]:
     async def count(email: str) -> None:
         host = request.client.host if request.client else None
-        limits = login_limits(email, host, settings.login_requests_per_hour)
-        allowance = await count_request(database, limits)
+        of_address, of_mailbox = login_limits(email, host, settings.login_requests_per_hour)
+        # One after the other: what an address asks for beyond its own limit must not use up that
+        # of mailboxes; and how much a mailbox has left would tell who asks for links to it.
+        allowance = await count_request(database, [of_address])
+        await count_request(database, [of_mailbox])
         request.state.response_headers = allowance.headers
 
     return count

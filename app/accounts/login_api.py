@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.accounts.addresses import Address
 from app.accounts.dependencies import LoginLimitDep
-from app.accounts.links import send_link, use_link
+from app.accounts.links import LinkNotValid, send_link, use_link
 from app.accounts.mail import Mailer
 from app.accounts.schemas import Profile
 from app.accounts.sessions import Session, begin_session, set_session_cookie
@@ -122,6 +122,8 @@ async def verify(
     link: LinkToken, response: Response, database: DatabaseDep, settings: SettingsDep
 ) -> LoggedIn:
     """Log in with a link: once, within 15 minutes."""
+    if not link.token.isascii():
+        raise LinkNotValid
     account, session = await database.run(_log_in, settings, link.token)
     set_session_cookie(response, settings, session)
     response.headers["Cache-Control"] = "no-store"

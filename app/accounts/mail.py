@@ -72,7 +72,7 @@ class Mailer:
                 abandon_on_cancel=True,
             )
         # All of smtplib's errors are OSErrors; what they say quotes addresses.
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody waits for an answer
             logger.error(  # noqa: TRY400
                 "a mail could not be sent",
                 extra={

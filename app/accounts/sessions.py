@@ -63,4 +63,6 @@ def clear_session_cookie(response: Response, settings: Settings) -> None:
 
 
 def _is_https(settings: Settings) -> bool:
-    return (settings.public_url or "").lower().startswith("https:")
+    # A service in production without a name of its own is behind something that has TLS.
+    url = settings.public_url or ("https:" if settings.is_production else "")
+    return url.lower().startswith("https:")

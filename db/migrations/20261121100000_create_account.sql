@@ -60,7 +60,7 @@ ALTER TABLE source
     ALTER COLUMN account_id DROP DEFAULT,
     ALTER COLUMN visibility SET DEFAULT 'private';
 -- app/knowledge/documents/services.py
-UPDATE source SET location = 'shared uploads' WHERE kind = 'upload';
+UPDATE source SET location = 'shared uploads' WHERE kind = 'upload' AND location = 'uploads';
 
 ALTER TABLE message
     ADD COLUMN account_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000001'
@@ -86,6 +86,19 @@ EXECUTE FUNCTION source_shared();
 
 -- migrate:down
 
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM account WHERE id <> '00000000-0000-0000-0000-000000000001') THEN
+        RAISE 'There are accounts, and without them what is private would be everybody''s. '
+            'Delete them first.';
+    END IF;
+END
+$$;
+UPDATE source SET location = 'uploads'
+WHERE kind = 'upload' AND location = 'shared uploads'
+    AND NOT EXISTS (
+        SELECT FROM source AS private WHERE private.kind = 'upload' AND private.location = 'uploads'
+    );
 DROP TRIGGER source_shared ON source;
 DROP FUNCTION source_shared;
 DROP INDEX message_newest;

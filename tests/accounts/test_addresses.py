@@ -77,6 +77,8 @@ def test_what_may_be_two_mailboxes_stays_two(one: str, other: str) -> None:
         '"ann"@example.org',
         "ann(eve)@example.org",
         "=?utf-8?q?a b?=@example.org",
+        "=?utf-8?q?a?=@example.org",
+        "=?aaaa\uff20?b??=@example.org",
         # Invisible
         "an\u200bn@example.org",
         "ann\u202e@example.org",

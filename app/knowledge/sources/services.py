@@ -179,6 +179,9 @@ def _update(
     source = _locked(queries, caller, source_id)
     if source["kind"] == "upload":
         raise UploadsStay
+    if change.visibility not in (None, source["visibility"]) and not source["mine"]:
+        # It would be out of the admin's own sight, and for good if nobody can log in as its owner.
+        raise Forbidden("Only the owner of a source changes who reads it.")
     if change.config is not None and list(queries.active_ingestions(source_id=source_id)):
         raise IngestionActive
     if change.config is not None and change.config.kind != source["kind"]:
@@ -201,8 +204,7 @@ def _update(
         by_operator=change.config is None,
         **changed,
     )
-    # Not read again: an admin can't see what has just become somebody's private source.
-    return _shown(source | changed | {"config": config})
+    return _find(queries, caller, source_id)
 
 
 def _sync(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
