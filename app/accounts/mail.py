@@ -71,7 +71,7 @@ class Mailer:
                 # Stopping the server waits for no mail server.
                 abandon_on_cancel=True,
             )
-        # All of smtplib's errors are OSErrors; what they say quotes addresses.
+        # smtplib's errors and those of the email package; what they say quotes addresses.
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody waits for an answer
             logger.error(  # noqa: TRY400
                 "a mail could not be sent",
