@@ -25,7 +25,6 @@ from app.core.models import ErrorResponse
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "There is no valid token."},
     503: {"model": ErrorResponse, "description": "The database is unavailable."},
 }
 FORBIDDEN: dict[int | str, dict[str, Any]] = {

@@ -23,10 +23,10 @@ class TokenNotFound(NotFound):
     code = "token_not_found"
 
 
-class TooManyTokens(Conflict):
+class TooManyApiTokens(Conflict):
     """You have 100 tokens. Revoke one that you don't need any more."""
 
-    code = "too_many_tokens"
+    code = "too_many_api_tokens"
 
 
 async def create(
@@ -80,7 +80,7 @@ def _create(
         raise Unauthorized
     queries.delete_expired_tokens(account_id=account_id, kind="api")
     if queries.count_api_tokens(account_id=account_id) >= MAX_TOKENS:
-        raise TooManyTokens
+        raise TooManyApiTokens
     row = queries.insert_api_token(
         account_id=account_id,
         token_hash=hashed,
@@ -88,5 +88,7 @@ def _create(
         hint=hint,
         scopes=" ".join(sorted(new.scopes)),
         expires_at=new.expires_at,
+        requests_per_minute=new.requests_per_minute,
+        tokens_per_day=new.tokens_per_day,
     )
     return ApiToken(**row)

@@ -54,6 +54,8 @@ async def authenticate(request: Request, database: Database, settings: Settings)
         scopes=scopes,
         token_id=row["id"],
         is_session=row["kind"] == "session",
+        requests_per_minute=row["requests_per_minute"],
+        tokens_per_day=row["tokens_per_day"],
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response, stat
 from pydantic import BaseModel, Field
 
 from app.accounts.addresses import Address
-from app.accounts.dependencies import LoginLimitDep
+from app.accounts.dependencies import LoginLimitDep, limit_verifications
 from app.accounts.links import LinkNotValid, send_link, use_link
 from app.accounts.mail import Mailer
 from app.accounts.schemas import Profile
@@ -31,6 +31,9 @@ NOT_VALID: dict[int | str, dict[str, Any]] = {
 }
 TOO_MANY: dict[int | str, dict[str, Any]] = {
     429: {"model": ErrorResponse, "description": "Too many links were asked for."}
+}
+TOO_MANY_TRIED: dict[int | str, dict[str, Any]] = {
+    429: {"model": ErrorResponse, "description": "Too many links were tried."}
 }
 # The same whether or not there is such an account.
 SENT = "If this address can log in, a link is on its way."
@@ -117,7 +120,11 @@ async def login(wanted: LinkRequest, send: LinkSenderDep) -> LinkSent:
     return await send(wanted.email, False)
 
 
-@router.post("/login/verify", responses=NOT_VALID)
+@router.post(
+    "/login/verify",
+    dependencies=[Depends(limit_verifications)],
+    responses=NOT_VALID | TOO_MANY_TRIED,
+)
 async def verify(
     link: LinkToken, response: Response, database: DatabaseDep, settings: SettingsDep
 ) -> LoggedIn:

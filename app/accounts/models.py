@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from app.accounts.limits import Limit
+
 __all__ = ["ALL_SCOPES", "LOCAL", "LOCAL_ACCOUNT", "Caller", "Level", "Scope", "Visibility"]
 
 # Made by a migration; everything belongs to it while AUTH is off.
@@ -49,6 +51,11 @@ class Caller:
     token_id: UUID | None = None
     # logged in, and not a program with an API token
     is_session: bool = False
+    # limits of its API token's own, below its account's
+    requests_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    # what an answer's tokens are counted for, with `spend_tokens`; nothing where they are unlimited
+    spends: tuple[Limit, ...] = ()
 
     @property
     def default_visibility(self) -> Visibility:

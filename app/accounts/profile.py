@@ -54,6 +54,9 @@ async def delete(database: Database, account_id: UUID) -> DeletedAccount:
         Conflict: nobody else is an admin.
         Unauthorized: it has just been deleted.
     """
+    # By itself: what is sent from now on is refused at once, where it would wait for all the rest,
+    # and keep a connection from others. Should the rest fail, its owner has to log in once more.
+    await database.run(_revoke_tokens, account_id)
     return await database.run(_delete, account_id)
 
 
@@ -63,14 +66,27 @@ def _account(row: dict[str, Any] | None) -> Profile:
     return Profile(**row)
 
 
-def _delete(queries: Queries, account_id: UUID) -> DeletedAccount:
-    account = queries.lock_account(account_id=account_id)
+def _lock(queries: Queries, account_id: UUID) -> dict[str, Any]:
+    """Return an account that may be deleted; nobody adds anything to it from now on."""
+    account: dict[str, Any] | None = queries.lock_account(account_id=account_id)
     if account is None:
         raise Unauthorized
     if account["role"] == "admin":
         queries.lock_admins()
         if not queries.has_other_admin(account_id=account_id, local_account_id=LOCAL_ACCOUNT):
             raise LastAdmin
+    return account
+
+
+def _revoke_tokens(queries: Queries, account_id: UUID) -> None:
+    _lock(queries, account_id)
+    queries.delete_account_tokens(account_id=account_id)
+
+
+def _delete(queries: Queries, account_id: UUID) -> DeletedAccount:
+    # For whatever is being stored just now: there is no good moment to try again.
+    queries.wait_for_locks()
+    account = _lock(queries, account_id)
     list(queries.lock_account_sources(account_id=account_id))
     list(queries.cancel_account_jobs(account_id=account_id))
     documents = queries.count_account_documents(account_id=account_id)

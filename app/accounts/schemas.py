@@ -1,6 +1,5 @@
 """Requests and answers about one's own account and its tokens."""
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -8,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from app.accounts.models import Level, Scope
-from app.core.text import storable
+from app.core.text import one_line, storable
 
 __all__ = [
     "ApiToken",
@@ -25,17 +24,12 @@ _TOKEN: Final[dict[str, JsonValue]] = {
     "name": "nightly import",
     "hint": "brag_Zk3x",
     "scopes": ["read", "ingest"],
+    "requests_per_minute": 30,
+    "tokens_per_day": None,
     "created_at": "2026-11-21T10:00:00Z",
     "last_used_at": None,
     "expires_at": "2027-05-01T00:00:00Z",
 }
-
-
-def _one_line(text: str) -> str:
-    # Names stand in lists and mails, which an end of line or an escape would disarrange.
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
-        raise ValueError("must be one line without control characters")
-    return text
 
 
 def _storable_or_empty(text: str) -> str:
@@ -43,13 +37,13 @@ def _storable_or_empty(text: str) -> str:
 
 
 Name = Annotated[
-    str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(storable), AfterValidator(_one_line)
+    str, Field(max_length=MAX_NAME_CHARACTERS), AfterValidator(storable), AfterValidator(one_line)
 ]
 OptionalName = Annotated[
     str,
     Field(max_length=MAX_NAME_CHARACTERS),
     AfterValidator(_storable_or_empty),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
 ]
 
 
@@ -105,6 +99,12 @@ class NewToken(BaseModel):
     expires_at: AwareDatetime | None = Field(
         None, description="At most a year from now; null: good until it is revoked."
     )
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=1_000_000, description="Of the account's, which all of its tokens share."
+    )
+    tokens_per_day: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="Of the language model's tokens; the same."
+    )
 
 
 class ApiToken(BaseModel):
@@ -116,6 +116,8 @@ class ApiToken(BaseModel):
     name: str
     hint: str = Field(description="How the token begins.")
     scopes: list[Scope]
+    requests_per_minute: int | None
+    tokens_per_day: int | None
     created_at: datetime
     last_used_at: datetime | None = Field(description="To the minute.")
     expires_at: datetime | None

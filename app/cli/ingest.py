@@ -176,6 +176,10 @@ def _log(database: Database, ingestion_id: UUID) -> Iterator[dict[str, Any]]:
 def _log_page(queries: Queries, ingestion_id: UUID, after: int) -> list[dict[str, Any]]:
     return list(
         queries.list_log(
-            ingestion_id=ingestion_id, account_id=LOCAL_ACCOUNT, after_id=after, limit=LOG_PAGE
+            ingestion_id=ingestion_id,
+            account_id=LOCAL_ACCOUNT,
+            is_admin=True,
+            after_id=after,
+            limit=LOG_PAGE,
         )
     )

@@ -1,4 +1,7 @@
-"""`python -m app status`: what there is, what is being done, and what went wrong lately."""
+"""`python -m app status`: what there is, what is being done, and what went wrong lately.
+
+Of what is private to accounts, the operator is told how much there is, and nothing else.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +22,12 @@ from settings import Settings
 __all__ = ["show_status"]
 
 MAX_SOURCES = 1000
+MAX_ACCOUNTS = 1000
 MAX_RUNS = 20
 LATELY = timedelta(days=7)
 ACTIVE = ("running", "listing", "queued")
 ENDED_BADLY = ("failed", "incomplete")
+PRIVATE_COUNTS = ("sources", "documents", "active", "failed")
 DONE = ("unchanged", "stored", "skipped", "failed")
 
 Row = dict[str, Any]
@@ -31,6 +36,7 @@ Row = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class _Status:
     sources: list[Row]
+    private: list[Row]
     active: list[Row]
     failed: list[Row]
     queue: QueueStatus
@@ -46,7 +52,7 @@ def show_status(settings: Settings) -> None:
         status = database.run_sync(_read)
     # Not a terminal's: who reads it with a program wants whole lines.
     console = Console(width=None if Console().is_terminal else 200, highlight=False)
-    if not status.sources:
+    if not status.sources and not status.private:
         console.print("There are no sources. Try: python -m app ingest PATH")
     _print(
         console,
@@ -55,6 +61,11 @@ def show_status(settings: Settings) -> None:
             (row["kind"], row["location"], str(row["documents"]), _time(row["synced_at"]))
             for row in status.sources
         ],
+    )
+    _print(
+        console,
+        ("private to", "sources", "documents", "under way", "failed lately"),
+        [(row["email"], *(str(row[name]) for name in PRIVATE_COUNTS)) for row in status.private],
     )
     _print(
         console,
@@ -78,6 +89,9 @@ def _read(queries: Queries) -> _Status:
             queries.list_sources(
                 account_id=LOCAL_ACCOUNT, after_time=None, after_id=None, limit=MAX_SOURCES
             )
+        ),
+        list(
+            queries.count_private_sources(account_id=LOCAL_ACCOUNT, since=since, limit=MAX_ACCOUNTS)
         ),
         _runs(queries, ACTIVE),
         failed,

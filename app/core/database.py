@@ -21,7 +21,7 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Engine
 
-from app.core.exceptions import DatabaseUnavailable
+from app.core.exceptions import DatabaseBusy, DatabaseUnavailable, Unauthorized
 from settings import ROOT
 
 __all__ = ["Database", "Listener", "Queries", "StatementFailed"]
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 QUERIES_DIR = ROOT / "db" / "queries"
 CONNECT_TIMEOUT_SEC = 5
 STATEMENT_TIMEOUT_SEC = 60
+LOCK_NOT_AVAILABLE = "55P03"
+FOREIGN_KEY_VIOLATION = "23503"
 # A peer that vanished without a word is noticed after about half a minute.
 CONNECT_ARGS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_SEC,
@@ -62,9 +64,10 @@ class StatementFailed(Exception):
 class Database:
     """A pool of connections and the compiled statements of `db/queries`."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, lock_timeout_sec: float | None = None) -> None:
+        """Open it; `lock_timeout_sec` is how long a statement waits for what others hold."""
         self.url = url
-        self._engine = _create_engine(url, pool_size)
+        self._engine = _create_engine(url, pool_size, lock_timeout_sec or 0)
         self._queries = _load_queries(self._engine)
         # As many threads as connections: a burst waits here, in order, and not in the pool.
         self._limiter = CapacityLimiter(pool_size)
@@ -76,6 +79,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: PostgreSQL can't be reached or gave up on the statement.
+            Unauthorized: the account that something was to belong to has been deleted.
             StatementFailed: PostgreSQL refused a statement.
         """
         call = functools.partial(self.run_sync, fn, *args, **kwargs)
@@ -155,7 +159,7 @@ class Listener:
         self._connection.close()
 
 
-def _create_engine(url: str, pool_size: int) -> Engine:
+def _create_engine(url: str, pool_size: int, lock_timeout_sec: float) -> Engine:
     scheme, _, rest = url.partition("://")
     # dbmate and people write postgres://; SQLAlchemy wants the driver named.
     if scheme not in ("postgres", "postgresql"):
@@ -167,7 +171,13 @@ def _create_engine(url: str, pool_size: int) -> Engine:
         pool_timeout=CONNECT_TIMEOUT_SEC,
         # They would stand in error messages, and so in logs.
         hide_parameters=True,
-        connect_args=CONNECT_ARGS | {"options": f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s"},
+        connect_args=CONNECT_ARGS
+        | {
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SEC}s "
+            # A process that is stopped within a transaction must not hold its locks for ever.
+            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_SEC}s "
+            f"-c lock_timeout={lock_timeout_sec * 1000:.0f}ms"
+        },
     )
     event.listen(engine, "checkout", _replace_if_closed)
     return engine
@@ -199,16 +209,33 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        _log_unavailable(getattr(error, "orig", None) or error)
+        cause = getattr(error, "orig", None) or error
+        _log_unavailable(cause)
+        if getattr(cause, "pgcode", None) == LOCK_NOT_AVAILABLE:
+            raise DatabaseBusy from error
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:
         if error.connection_invalidated:
             _log_unavailable(error.orig or error)
             raise DatabaseUnavailable from error
+        if _has_no_owner(error.orig):
+            raise Unauthorized from None
         raise StatementFailed(error).with_traceback(error.__traceback__) from None
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         _log_unavailable(error)
         raise DatabaseUnavailable from error
+
+
+def _has_no_owner(error: BaseException | None) -> bool:
+    """Whether something was to belong to an account that is gone, deleted since it was asked for.
+
+    That can happen to whatever an account adds, so each table names its constraint alike.
+    """
+    return (
+        isinstance(error, psycopg2.Error)
+        and error.pgcode == FOREIGN_KEY_VIOLATION
+        and (error.diag.constraint_name or "").endswith("_account_id_fkey")
+    )
 
 
 def _log_unavailable(error: BaseException) -> None:

@@ -1,10 +1,12 @@
 """Every error that bRAG raises on purpose.
 
 AppError                      an answer to a request that failed; one handler renders them all
+├── Unauthorized              401
 ├── NotFound                  404
 ├── PayloadTooLarge           413
 ├── InvalidRequest            422
 ├── DatabaseUnavailable       503
+│   └── DatabaseBusy          503, and when to try again
 ├── IndexUnavailable          503
 ├── UpstreamFailed            502
 ├── UpstreamTimedOut          504
@@ -21,6 +23,7 @@ from typing import Any, ClassVar
 __all__ = [
     "AppError",
     "Conflict",
+    "DatabaseBusy",
     "DatabaseUnavailable",
     "IndexUnavailable",
     "InvalidRequest",
@@ -29,6 +32,7 @@ __all__ = [
     "ReaderLeft",
     "ServerStopping",
     "StartupError",
+    "Unauthorized",
     "UpstreamFailed",
     "UpstreamTimedOut",
 ]
@@ -51,6 +55,16 @@ class AppError(Exception):
         self.details = dict(details or {})
         self.headers = dict(headers or {})
         super().__init__(self.message)
+
+
+class Unauthorized(AppError):
+    """Send a valid token: `Authorization: Bearer …`."""
+
+    status_code = 401
+    code = "unauthorized"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
 
 
 class NotFound(AppError):
@@ -86,6 +100,15 @@ class DatabaseUnavailable(AppError):
 
     status_code = 503
     code = "database_unavailable"
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """Something else is being done with this just now. Please try again in a moment."""
+
+    code = "database_busy"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
 
 
 class IndexUnavailable(AppError):

@@ -1,9 +1,10 @@
 """Server-sent events: encoding them, and a response that ends when its reader is gone."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, TypeVar
 
 import anyio
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.core.exceptions import ReaderLeft, ServerStopping
+from app.core.exceptions import AppError, ReaderLeft, ServerStopping
 from app.core.handlers import error_response
 
 __all__ = ["EventStream", "event", "while_reader_waits"]
@@ -61,10 +62,9 @@ class EventStream(StreamingResponse):
 
     When the reader leaves, `events` is closed at once, so that whatever it holds (an
     upstream call) ends too. A reader that stays but stops reading is cut off after
-    `limit_sec`. When the server stops, the stream ends with an `error` event.
+    `limit_sec`. When the server stops, the stream ends with an `error` event; so it does as soon
+    as what `watch` yields has a result, which is the error.
     """
-
-    media_type = "text/event-stream"
 
     def __init__(
         self,
@@ -74,8 +74,11 @@ class EventStream(StreamingResponse):
         *,
         keepalive_sec: float,
         limit_sec: float,
+        watch: AbstractContextManager[asyncio.Future[AppError]] | None = None,
     ) -> None:
         self._events = events
+        self._watch = watch or nullcontext()
+        self._until: asyncio.Future[AppError] | None = None
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(BUFFERED_EVENTS)
         self._keepalive_sec = keepalive_sec
         self._limit_sec = limit_sec
@@ -83,10 +86,15 @@ class EventStream(StreamingResponse):
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         self._generator = self._body()
         self._begun = False
-        super().__init__(self._generator, status_code, headers=headers)
+        # Were it the class's, FastAPI would document that errors are of this type, too.
+        super().__init__(self._generator, status_code, headers, "text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events, then make sure that their source has ended."""
+        with self._watch as self._until:
+            await self._respond(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         stopping = False
         try:
             await super().__call__(scope, receive, send)
@@ -118,6 +126,8 @@ class EventStream(StreamingResponse):
         # The events come through a task of their own: waiting for the next one can then be
         # interrupted by the keep-alive without cancelling whatever produces it.
         pump = asyncio.create_task(self._pump())
+        if self._until is not None:
+            self._until.add_done_callback(functools.partial(self._break_off, pump))
         try:
             while True:
                 try:
@@ -133,9 +143,21 @@ class EventStream(StreamingResponse):
                 if items[-1] == END:
                     break
         finally:
-            pump.cancel()
+            # Once only: it would be kept from closing what it has begun to close.
+            if not pump.cancelling():
+                pump.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({pump})
+
+    def _break_off(self, pump: asyncio.Task[None], until: asyncio.Future[AppError]) -> None:
+        """End the stream with an error, in place of whatever has not been sent yet."""
+        if pump.done() or pump.cancelling() or until.cancelled():
+            return
+        pump.cancel()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(event("error", error_response(until.result()).error))
+        self._queue.put_nowait(END)
 
     async def _pump(self) -> None:
         try:

@@ -3,11 +3,13 @@
 FolderError           422, the folder can't be read
 ModelNotReady         503, the knowledge base's embedding model can't be loaded here
 ModelReplaced         409, what was embedded was embedded with the wrong model
+SourceNotYours        403, a source is shared by somebody else
 SourceUnavailable     a source, or one of its documents, can't be read now: try again
 SourceUnusable        the same, and it stays so until somebody changes something
 └── ParserFailed      which may be different on another machine
 """
 
+from app.accounts.exceptions import Forbidden
 from app.core.exceptions import AppError, Conflict, InvalidRequest
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "ModelNotReady",
     "ModelReplaced",
     "ParserFailed",
+    "SourceNotYours",
     "SourceUnavailable",
     "SourceUnusable",
 ]
@@ -37,6 +40,10 @@ class ModelReplaced(Conflict):
     """The knowledge base has another embedding model by now. Please try again."""
 
     code = "model_replaced"
+
+
+class SourceNotYours(Forbidden):
+    """This source is somebody else's: only they and admins may change it."""
 
 
 class SourceUnavailable(Exception):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.core.database import Database, Queries
 from app.knowledge.merging import Merged, Place, merge
 from app.knowledge.ranking import Ranked
+from app.knowledge.source_names import cited_name
 
 __all__ = ["Candidate", "RetrievedPassage", "load_candidates", "merged_passages"]
 
@@ -88,7 +89,9 @@ def load_candidates(
                 ordinal=row["ordinal"],
                 document_id=row["document_id"],
                 source_id=row["source_id"],
-                source=row["source"],
+                source=cited_name(
+                    row["source_kind"], row["source_name"], row["location"], mine=row["mine"]
+                ),
                 path=row["path"],
                 title=row["title"],
                 url=row["url"],

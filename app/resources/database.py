@@ -22,13 +22,17 @@ POSTGRES_CHECK_SEC = 2
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(
+    settings: Settings, *, lock_timeout_sec: float | None = None
+) -> AsyncIterator[Database]:
     """Open the database alone, migrated; for commands that need no more."""
     async with AsyncExitStack() as stack:
         owned = ExitStack()
         stack.push_async_callback(to_thread.run_sync, owned.close)
         url = await to_thread.run_sync(owned.enter_context, own_database(settings))
-        database = Database(url, pool_size=settings.database_pool_size)
+        database = Database(
+            url, pool_size=settings.database_pool_size, lock_timeout_sec=lock_timeout_sec
+        )
         stack.callback(database.close)
         if settings.database_url is None:
             keeping = asyncio.create_task(_keep_running(settings.postgres_dir, database))

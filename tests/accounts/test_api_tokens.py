@@ -47,6 +47,20 @@ async def test_a_token_is_told_once(people_api: httpx2.AsyncClient, session: Ses
     assert shown == {key: value for key, value in made.items() if key != "token"}
 
 
+async def test_a_tokens_own_limits_are_told(
+    people_api: httpx2.AsyncClient, session: Session
+) -> None:
+    await new_token(people_api, session, "read", requests_per_minute=1, tokens_per_day=10**9)
+    made = await new_token(people_api, session, "read")
+    tokens = await listed(people_api, session)
+
+    assert (made["requests_per_minute"], made["tokens_per_day"]) == (None, None)
+    assert [(token["requests_per_minute"], token["tokens_per_day"]) for token in tokens] == [
+        (None, None),
+        (1, 10**9),
+    ]
+
+
 async def test_the_list_tells_when_a_token_was_used(
     people_api: httpx2.AsyncClient, session: Session
 ) -> None:
@@ -118,6 +132,13 @@ async def test_a_session_is_not_revoked_as_a_token(
         {"expires_at": "2027-01-01T00:00:00"},
         {"expires_at": "soon"},
         {"account_id": str(uuid4())},
+        {"requests_per_minute": 0},
+        {"requests_per_minute": -1},
+        {"requests_per_minute": 1_000_001},
+        {"requests_per_minute": 1.5},
+        {"tokens_per_day": 0},
+        {"tokens_per_day": 10**12},
+        {"tokens_per_day": "many"},
     ],
 )
 async def test_what_is_no_token_is_not_made(
@@ -215,7 +236,7 @@ async def test_an_account_has_at_most_a_hundred_tokens(
 
     assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409, 409, 409]
     refused = next(answer for answer in answers if answer.status_code == 409).json()
-    assert refused["error"]["code"] == "too_many_tokens"
+    assert refused["error"]["code"] == "too_many_api_tokens"
     assert "Revoke one" in refused["detail"]
     assert len(await listed(people_api, session)) == 100
 

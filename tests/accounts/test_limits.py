@@ -16,22 +16,25 @@ from app.accounts.limits import (
     ACCOUNTS_OF_AN_ADDRESS,
     Allowance,
     Limit,
+    Unit,
     account_limits,
     address_limit,
     count_request,
     login_limits,
+    token_limit,
 )
 from app.accounts.sessions import Session
 from app.core.database import Database
 from settings import ROOT, Settings
-from tests.accounts.people import auth_required, bearer, join, log_in
+from tests.accounts.people import auth_required, bearer, join, log_in, new_token
+from tests.accounts.statements import statements
 from tests.conftest import Ingest
 from tests.support import execute, fetch, open_client
 
 PROCESS = """
 import asyncio, json, sys
 from app.accounts.exceptions import TooManyRequests
-from app.accounts.limits import Limit, count_request
+from app.accounts.limits import Holder, Limit, Unit, count_request
 from app.core.database import Database
 
 async def main(url, owners):
@@ -41,7 +44,13 @@ async def main(url, owners):
         # Each in another order, which must not make them wait for each other.
         order = owners[number % len(owners):] + owners[:number % len(owners)]
         try:
-            await count_request(database, [Limit(owner, 60, 3600) for owner in order])
+            await count_request(
+                database,
+                [
+                    Limit(owner, 60, 3600, Unit.REQUESTS, Holder[holder])
+                    for owner, holder in order
+                ],
+            )
         except TooManyRequests:
             return False
         return True
@@ -72,13 +81,25 @@ async def passed(database: Database, limits: list[Limit], attempts: int) -> int:
     return through
 
 
+def counts(database_url: str) -> list[int]:
+    return [count for (count,) in fetch(database_url, "SELECT count FROM rate_limit ORDER BY 1")]
+
+
 def end_windows(database_url: str) -> None:
     execute(database_url, "UPDATE rate_limit SET ends_at = ends_at - interval '1 hour'")
 
 
-@pytest.mark.parametrize("owners", [["one"], ["one", "two", "three", "four"]])
+@pytest.mark.parametrize(
+    ("owners", "counted"),
+    [
+        ([("one", "ACCOUNT")], [150]),
+        ([(name, "ACCOUNT") for name in ("one", "two", "three", "four")], [150] * 4),
+        # The two after the token have counted what it let through.
+        ([("one", "TOKEN"), ("two", "ACCOUNT"), ("three", "ADDRESS")], [60, 60, 150]),
+    ],
+)
 def test_parallel_requests_of_several_processes_are_counted_exactly(
-    database_url: str, owners: list[str]
+    database_url: str, owners: list[tuple[str, str]], counted: list[int]
 ) -> None:
     processes = [
         subprocess.Popen(
@@ -101,7 +122,7 @@ def test_parallel_requests_of_several_processes_are_counted_exactly(
     let_through = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
 
     assert sum(let_through) == 60
-    assert fetch(database_url, "SELECT DISTINCT count FROM rate_limit") == [(150,)]
+    assert counts(database_url) == counted
 
 
 async def test_what_is_left_is_told(database: Database) -> None:
@@ -150,6 +171,64 @@ async def test_accounts_of_one_address_do_not_share(database: Database, account:
     assert await passed(database, account_limits(account, "192.0.2.2", 3), 1) == 0
 
 
+async def test_what_an_account_is_refused_is_nothing_to_the_others_of_its_address(
+    database: Database, account: UUID, database_url: str
+) -> None:
+    assert await passed(database, account_limits(account, "192.0.2.1", 3), 50) == 3
+    assert counts(database_url) == [3, 50]
+
+    others = [account_limits(uuid.uuid4(), "192.0.2.1", 3) for _ in range(9)]
+    assert sum([await passed(database, limits, 3) for limits in others]) == 27
+    assert await passed(database, account_limits(uuid.uuid4(), "192.0.2.1", 3), 1) == 0
+
+
+async def test_what_a_token_is_refused_is_nothing_to_its_account(
+    database: Database, account: UUID, database_url: str
+) -> None:
+    of_account = account_limits(account, "192.0.2.1", 5)
+    of_token = token_limit(uuid.uuid4(), 2, Unit.REQUESTS)
+
+    assert await passed(database, [*of_account, of_token], 50) == 2
+    assert counts(database_url) == [2, 2, 50]
+    assert await passed(database, of_account, 5) == 3
+
+
+async def test_what_an_address_is_refused_counts_for_it(
+    database: Database, account: UUID, database_url: str
+) -> None:
+    """Whoever goes on there is an account of it in any case."""
+    address = address_limit("192.0.2.1", 1)
+    await passed(database, [address], ACCOUNTS_OF_AN_ADDRESS)
+
+    assert await passed(database, account_limits(account, "192.0.2.1", 1), 1) == 0
+    assert counts(database_url) == [1, ACCOUNTS_OF_AN_ADDRESS + 1]
+
+
+async def test_a_clock_that_was_set_back_locks_nobody_out_for_longer_than_a_window(
+    database: Database, database_url: str
+) -> None:
+    limits = [Limit("one", 3, 3600)]
+    await passed(database, limits, 3)
+    execute(database_url, "UPDATE rate_limit SET ends_at = now() + interval '10 years'")
+
+    with pytest.raises(TooManyRequests) as error:
+        await count_request(database, limits)
+    assert error.value.headers["Retry-After"] == "3600"
+    end_windows(database_url)
+
+    assert await passed(database, limits, 5) == 3
+
+
+async def test_a_clock_that_was_set_back_gives_nothing_away(
+    database: Database, database_url: str
+) -> None:
+    limits = [Limit("one", 3, 3600)]
+    await passed(database, limits, 2)
+    execute(database_url, "UPDATE rate_limit SET ends_at = ends_at + interval '1 minute'")
+
+    assert await passed(database, limits, 5) == 1
+
+
 async def test_an_address_does_not_exhaust_another(database: Database) -> None:
     through = 3 * ACCOUNTS_OF_AN_ADDRESS
     accounts = [account_limits(uuid.uuid4(), "192.0.2.1", 3) for _ in range(through + 5)]
@@ -193,11 +272,11 @@ async def test_logins_are_limited_by_address_and_by_mailbox(
 async def test_a_flood_of_logins_stays_cheap(database: Database, database_url: str) -> None:
     limits = login_limits("a@example.org", "192.0.2.1", 10)
 
-    assert await passed(database, limits, 200) == 10
-    assert fetch(database_url, "SELECT count, count(*) FROM rate_limit GROUP BY 1") == [(200, 2)]
-    # The same pages are used again and again.
+    assert await passed(database, limits, 600) == 10
+    assert fetch(database_url, "SELECT count, count(*) FROM rate_limit GROUP BY 1") == [(600, 2)]
+    # The same pages are used again and again, where each count would take a place of its own: 11.
     [(size,)] = fetch(database_url, "SELECT pg_relation_size('rate_limit')")
-    assert size <= 4 * 8192
+    assert size <= 8 * 8192
 
 
 async def test_counters_that_are_over_are_removed(database: Database, database_url: str) -> None:
@@ -263,6 +342,101 @@ async def test_an_account_has_one_limit_for_all_of_its_tokens_and_for_nobody_els
         asked = [await ask(session) for session in (first, second, first, second, other)]
 
     assert asked == [(200, "2"), (200, "1"), (200, "0"), (429, "0"), (200, "2")]
+
+
+async def test_a_token_may_have_a_limit_of_its_own_below_its_accounts(
+    settings: Settings, database: Database
+) -> None:
+    limited = auth_required(settings, requests_per_minute=8)
+    session = log_in(database, limited, join(database, "ann@example.org"))
+
+    async with open_client(limited) as client:
+
+        async def ask(token: str, times: int) -> list[tuple[int, str]]:
+            responses = [
+                await client.get("/v1/messages", headers=bearer(token)) for _ in range(times)
+            ]
+            return [
+                (response.status_code, response.headers["ratelimit-remaining"])
+                for response in responses
+            ]
+
+        slow = await new_token(client, session, "read", requests_per_minute=2)
+        other = await new_token(client, session, "read")
+        keys = fetch(database.url, "SELECT count(*) FROM rate_limit")
+        asked = await ask(slow["token"], 4)
+        others = await ask(other["token"], 4)
+        keys_with_tokens = fetch(database.url, "SELECT count(*) FROM rate_limit")
+
+    assert asked == [(200, "1"), (200, "0"), (429, "0"), (429, "0")]
+    # Making the two has counted, too.
+    assert others == [(200, "3"), (200, "2"), (200, "1"), (200, "0")]
+    # The account's and the address's; then one for the token that has a limit.
+    assert (keys, keys_with_tokens) == ([(2,)], [(3,)])
+
+
+async def test_authenticating_and_counting_are_two_statements(
+    settings: Settings, database: Database, ingest: Ingest
+) -> None:
+    limited = auth_required(settings)
+    session = log_in(database, limited, join(database, "ann@example.org"))
+    async with open_client(limited) as client:
+        made = await new_token(
+            client, session, "read", "ask", requests_per_minute=20, tokens_per_day=100
+        )
+        for token in (session.token, made["token"]):
+            # What begins a window tidies up, too.
+            await client.get("/v1/messages", headers=bearer(token))
+            with statements(touching=r"access_token|account\b|use_limits|rate_limit") as sent:
+                read = await client.get("/v1/messages", headers=bearer(token))
+            assert ["JOIN account " in statement for statement in sent] == [True, False]
+            assert "FROM use_limits" in sent[1]
+
+            with statements(touching="FROM access_token|FROM use_limits|rate_limit") as sent:
+                asked = await client.post(
+                    "/v1/completion", json={"message": "Hi"}, headers=bearer(token)
+                )
+            found, counted, *spent = sent
+            assert "FROM access_token" in found
+            assert all("FROM use_limits" in statement for statement in (counted, *spent))
+            # What an answer has used is added where it is stored.
+            assert len(spent) <= 1
+
+            left = [int(answer.headers["ratelimit-remaining"]) for answer in (read, asked)]
+            assert (asked.status_code, left[0] - left[1]) == (200, 1)
+
+
+async def test_trying_links_is_limited_by_address(
+    settings: Settings, database: Database, database_url: str
+) -> None:
+    limited = auth_required(settings, login_requests_per_hour=2)
+    async with open_client(limited) as client:
+
+        async def try_link(token: str) -> httpx2.Response:
+            return await client.post("/v1/login/verify", json={"token": token})
+
+        answers = [await try_link(token) for token in ("guess", "A" * 43, "another")]
+        session = log_in(database, limited, join(database, "ann@example.org"))
+        others = await client.get("/v1/me", headers=bearer(session.token))
+        end_windows(database_url)
+        again = await try_link("guess")
+
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert answers[1].headers["ratelimit-remaining"] == "0"
+    # Not for an hour: somebody at the same address may have a good one.
+    assert 0 < int(answers[2].headers["retry-after"]) <= 60
+    assert answers[2].json()["error"]["code"] == "too_many_requests"
+    assert (others.status_code, again.status_code) == (200, 401)
+
+
+async def test_links_that_are_tried_at_once_are_limited_as_well(settings: Settings) -> None:
+    limited = auth_required(settings, login_requests_per_hour=5)
+    async with open_client(limited) as client:
+        answers = await asyncio.gather(
+            *(client.post("/v1/login/verify", json={"token": "guess"}) for _ in range(12))
+        )
+
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 7
 
 
 async def test_asking_for_links_is_limited_by_address_whatever_the_mailbox(

@@ -69,6 +69,13 @@ WHERE token_hash IN (
     SELECT token_hash FROM login_link WHERE email = :email FOR UPDATE SKIP LOCKED
 )
 
+-- :name delete_account_tokens :affected
+DELETE FROM access_token WHERE account_id = :account_id
+
+-- :name wait_for_locks :scalar
+-- :doc As long as a statement may take, until the transaction ends.
+SELECT set_config('lock_timeout', '0', true)
+
 -- :name delete_account :affected
 -- :doc With its tokens.
 DELETE FROM account WHERE id = :account_id

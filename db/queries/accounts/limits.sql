@@ -1,16 +1,7 @@
--- :name count_requests :many
--- :doc Count one request for each key: how many there are in its window, and when that ends. A
--- :doc window begins with the first request after the last one.
-INSERT INTO rate_limit AS stored (key, count, ends_at)
-SELECT decode(key, 'hex'), 1, now() + make_interval(secs => window_sec)
-FROM jsonb_to_recordset(CAST(:limits AS jsonb)) AS given (key text, window_sec integer)
--- Rows are locked in one order, whoever counts: nobody waits for somebody who waits for them.
-ORDER BY 1
-ON CONFLICT (key) DO UPDATE SET
-    count = CASE WHEN stored.ends_at > now() THEN stored.count + 1 ELSE 1 END,
-    ends_at = CASE WHEN stored.ends_at > now() THEN stored.ends_at ELSE excluded.ends_at END
-RETURNING encode(key, 'hex') AS key, count,
-    CAST(ceil(extract(epoch FROM ends_at - now())) AS integer) AS reset_sec
+-- :name use_limits :many
+-- :doc Count what is used of each limit: how much that is in its window, and when that ends. See the
+-- :doc function.
+SELECT limit_key AS key, used, reset_sec FROM use_limits(CAST(:limits AS jsonb))
 
 -- :name delete_ended_windows :affected
 -- :doc Some of them; it waits for nobody.

@@ -34,6 +34,9 @@ FOR KEY SHARE
 -- :name promote_account :affected
 UPDATE account SET role = 'admin' WHERE email = :email
 
+-- :name has_other_accounts :scalar
+SELECT EXISTS (SELECT FROM account WHERE id <> :local_account_id)
+
 -- :name list_accounts :many
 -- :doc The local one, which nobody logs in as, is left out.
 SELECT account.email, account.role, account.created_at,
