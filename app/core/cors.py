@@ -19,6 +19,7 @@ REQUEST_HEADERS = (
 RESPONSE_HEADERS = (
     "Link",
     "Location",
+    "Idempotent-Replayed",
     "X-Request-ID",
     "RateLimit-Limit",
     "RateLimit-Remaining",

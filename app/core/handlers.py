@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.core.exceptions import AppError, InvalidRequest
+from app.core.idempotency import Replayed
 from app.core.logs import request_id
 from app.core.models import ErrorBody, ErrorResponse
 
@@ -28,7 +29,8 @@ HTTP_CODES = {
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Render every error in the same shape."""
+    """Render every error in the same shape, and what has been answered before as it was."""
+    app.add_exception_handler(Replayed, _replayed)
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -38,6 +40,12 @@ def install_handlers(app: FastAPI) -> None:
 def error_response(error: AppError) -> ErrorResponse:
     """The body of an error response or of an `error` event."""
     return _body(error.code, error.message, error.details)
+
+
+async def _replayed(_: Request, answer: Exception) -> Response:
+    assert isinstance(answer, Replayed)
+    headers = {**answer.headers, "Idempotent-Replayed": "true"}
+    return Response(answer.body, answer.status, headers, media_type="application/json")
 
 
 async def _app_error(_: Request, error: Exception) -> JSONResponse:
@@ -71,7 +79,8 @@ def _not_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> JSONRe
         )
         return JSONResponse(body.model_dump(mode="json"), InvalidRequest.status_code)
     is_json = media_type == "application/json" or media_type.endswith("+json")
-    if request.method in ("POST", "PUT", "PATCH") and not is_json and kind != "missing":
+    is_of_body = bool(problems) and problems[0]["loc"][0] == "body"
+    if is_of_body and not is_json and kind != "missing":
         body = _body(
             HTTP_CODES[415], "Send the body as JSON, with `Content-Type: application/json`.", {}
         )

@@ -43,6 +43,7 @@ async def test_a_page_reads_answers_with_its_cookies(client: httpx2.AsyncClient)
     assert listed(response, "access-control-expose-headers") == {
         "link",
         "location",
+        "idempotent-replayed",
         "x-request-id",
         "ratelimit-limit",
         "ratelimit-remaining",

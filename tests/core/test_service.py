@@ -75,7 +75,7 @@ async def test_an_unexpected_error_shows_no_internals(
     settings: Settings, database_url: str
 ) -> None:
     async with open_client(settings) as client:
-        execute(database_url, "DROP TABLE message")
+        execute(database_url, "DROP TABLE message CASCADE")
         response = await client.post("/v1/completion", json={"message": "Hi"})
 
     assert response.status_code == 500
@@ -89,7 +89,7 @@ async def test_an_unexpected_error_is_logged_as_the_500_that_it_is(
     async with open_client(settings) as client:
         # Serving has replaced the handlers, pytest's included.
         logging.getLogger().addHandler(caplog.handler)
-        execute(database_url, "DROP TABLE message")
+        execute(database_url, "DROP TABLE message CASCADE")
         await client.post("/v1/completion", json={"message": "Hi"})
 
     [record] = [record for record in caplog.records if record.name == "app.requests"]
@@ -100,7 +100,7 @@ async def test_the_connection_is_usable_or_closed_as_said_after_an_unexpected_er
     settings: Settings, database_url: str
 ) -> None:
     async with open_client(settings) as client:
-        execute(database_url, "DROP TABLE message")
+        execute(database_url, "DROP TABLE message CASCADE")
         for _ in range(5):
             response = await client.post("/v1/completion", json={"message": "Hi"})
             assert response.status_code == 500

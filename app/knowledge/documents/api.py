@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 from pydantic import AfterValidator
 
 from app.accounts.dependencies import IngesterDep, ReaderDep
+from app.accounts.idempotency import claiming
 from app.core.dependencies import DatabaseDep
+from app.core.idempotency import Claim
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
 from app.core.text import storable
@@ -18,8 +20,6 @@ from app.knowledge.documents.reading import BODY, read_upload, read_uploads
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "The request has no valid token."},
-    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database or the disk is unavailable."},
 }
@@ -30,6 +30,9 @@ TOO_LARGE: dict[int | str, dict[str, Any]] = {
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "There is no such document."}
 }
+IN_PROGRESS: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorResponse, "description": "A request of the same key is not done yet."}
+}
 CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorResponse, "description": "It belongs to a source that is kept in sync."}
 }
@@ -37,13 +40,29 @@ CONFLICT: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/v1/documents", tags=["documents"], responses=FAILURES)
 
 
-@router.post("", status_code=status.HTTP_202_ACCEPTED, responses=TOO_LARGE, openapi_extra=BODY)
+def _location(accepted: AcceptedDocuments) -> str:
+    return f"/v1/ingestions/{accepted.ingestion.id}"
+
+
+_ClaimDep = Annotated[Claim, Depends(claiming(_location), scope="function")]
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=IN_PROGRESS | TOO_LARGE,
+    openapi_extra=BODY,
+)
 async def upload_documents(
-    request: Request, response: Response, caller: IngesterDep, database: DatabaseDep
+    request: Request,
+    response: Response,
+    caller: IngesterDep,
+    database: DatabaseDep,
+    claim: _ClaimDep,
 ) -> AcceptedDocuments:
     """Take in files (.md, .mdx, .txt, .rst, .html, .pdf, .docx) or a text; the run stores them."""
-    accepted = await services.accept(database, caller, await read_uploads(request))
-    response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
+    accepted = await services.accept(database, caller, await read_uploads(request), claim)
+    response.headers["Location"] = _location(accepted)
     return accepted
 
 
@@ -86,10 +105,12 @@ async def replace_document(
     response: Response,
     caller: IngesterDep,
     database: DatabaseDep,
+    claim: _ClaimDep,
 ) -> AcceptedDocuments:
     """Give an uploaded document another content; the old one answers until it is stored."""
-    accepted = await services.replace(database, caller, document_id, await read_upload(request))
-    response.headers["Location"] = f"/v1/ingestions/{accepted.ingestion.id}"
+    upload = await read_upload(request)
+    accepted = await services.replace(database, caller, document_id, upload, claim)
+    response.headers["Location"] = _location(accepted)
     return accepted
 
 

@@ -13,6 +13,7 @@ from app.accounts.exceptions import Forbidden
 from app.accounts.models import Caller, Visibility
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
+from app.core.idempotency import NO_CLAIM, Claim
 from app.core.paging import decode_cursor, encode_cursor
 from app.knowledge.documents.models import (
     MAX_PATH_CHARACTERS,
@@ -82,7 +83,7 @@ def path_of(name: str) -> str:
 
 
 async def accept(
-    database: Database, caller: Caller, uploads: Sequence[Upload]
+    database: Database, caller: Caller, uploads: Sequence[Upload], claim: Claim = NO_CLAIM
 ) -> AcceptedDocuments:
     """Keep what was handed in, all of one visibility, and begin to ingest it.
 
@@ -94,11 +95,16 @@ async def accept(
         raise InvalidRequest(
             f"file: there are several of the name {twice[0]}; send them one by one"
         )
-    return await database.run(_accept, caller, uploads)
+    await claim.take(uploads)
+    return await database.run(_accept, caller, uploads, claim)
 
 
 async def replace(
-    database: Database, caller: Caller, document_id: UUID, upload: Upload
+    database: Database,
+    caller: Caller,
+    document_id: UUID,
+    upload: Upload,
+    claim: Claim = NO_CLAIM,
 ) -> AcceptedDocuments:
     """Keep another content for an uploaded document, and begin to ingest it.
 
@@ -108,7 +114,8 @@ async def replace(
         Conflict: it was not uploaded.
         InvalidRequest: its visibility would be another.
     """
-    return await database.run(_replace, caller, document_id, upload)
+    await claim.take(upload)
+    return await database.run(_replace, caller, document_id, upload, claim)
 
 
 async def find(database: Database, caller: Caller, document_id: UUID) -> DocumentText:
@@ -150,16 +157,20 @@ async def delete(database: Database, caller: Caller, document_id: UUID) -> None:
     await database.run(_delete, caller, document_id)
 
 
-def _accept(queries: Queries, caller: Caller, uploads: Sequence[Upload]) -> AcceptedDocuments:
+def _accept(
+    queries: Queries, caller: Caller, uploads: Sequence[Upload], claim: Claim
+) -> AcceptedDocuments:
     (visibility,) = {upload.visibility or caller.default_visibility for upload in uploads}
     source_id = queries.upsert_upload_source(
         account_id=caller.account_id, location=LOCATIONS[visibility], visibility=visibility
     )
     queries.lock_source(source_id=source_id)
-    return _keep(queries, source_id, uploads)
+    return claim.complete(queries, _keep(queries, caller, source_id, uploads))
 
 
-def _keep(queries: Queries, source_id: UUID, uploads: Sequence[Upload]) -> AcceptedDocuments:
+def _keep(
+    queries: Queries, caller: Caller, source_id: UUID, uploads: Sequence[Upload]
+) -> AcceptedDocuments:
     by_path = {upload.path: upload for upload in uploads}
     ids = {path: uuid5(source_id, path) for path in by_path}
     for path, upload in by_path.items():
@@ -178,13 +189,13 @@ def _keep(queries: Queries, source_id: UUID, uploads: Sequence[Upload]) -> Accep
     )
     list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
     return AcceptedDocuments(
-        ingestion=Ingestion(**queries.find_ingestion(ingestion_id=ingestion_id)),
+        ingestion=Ingestion.shown_to(caller, queries.find_ingestion(ingestion_id=ingestion_id)),
         documents=[AcceptedDocument(id=ids[path], path=path) for path in by_path],
     )
 
 
 def _replace(
-    queries: Queries, caller: Caller, document_id: UUID, upload: Upload
+    queries: Queries, caller: Caller, document_id: UUID, upload: Upload, claim: Claim
 ) -> AcceptedDocuments:
     source = _lock_source(queries, caller, document_id)
     path = queries.find_upload_path(
@@ -196,7 +207,8 @@ def _replace(
         raise InvalidRequest(
             f"visibility: must stay {source['visibility']}; upload another document"
         )
-    return _keep(queries, source["id"], [dataclasses.replace(upload, path=path)])
+    accepted = _keep(queries, caller, source["id"], [dataclasses.replace(upload, path=path)])
+    return claim.complete(queries, accepted)
 
 
 def _find(queries: Queries, caller: Caller, document_id: UUID) -> DocumentText:

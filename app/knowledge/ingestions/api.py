@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from pydantic import AfterValidator
 
-from app.accounts.dependencies import IngesterDep, ReaderDep
-from app.core.dependencies import DatabaseDep, SettingsDep
+from app.accounts.dependencies import IngesterDep, ReaderDep, StreamDep
+from app.accounts.idempotency import ClaimDep, claiming
+from app.core.dependencies import DatabaseDep
+from app.core.idempotency import Claim
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
 from app.core.streaming import EventStream
@@ -18,8 +20,6 @@ from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, Ite
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "The request has no valid token."},
-    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     404: {"model": ErrorResponse, "description": "There is no such ingestion."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database is unavailable."},
@@ -39,6 +39,10 @@ LONGEST_STREAM_SEC = 3600
 
 router = APIRouter(prefix="/v1/ingestions", tags=["ingestions"], responses=FAILURES)
 Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+def _location(ingestion: Ingestion) -> str:
+    return f"/v1/ingestions/{ingestion.id}"
 
 
 @router.get("")
@@ -102,16 +106,13 @@ async def follow_ingestion(
     ingestion_id: UUID,
     caller: ReaderDep,
     database: DatabaseDep,
-    settings: SettingsDep,
+    stream: StreamDep,
     last_event_id: Annotated[int, Header(ge=0)] = 0,
 ) -> EventStream:
     """Follow a run as server-sent events until it ends."""
     await services.find(database, caller, ingestion_id)
-    return EventStream(
-        services.follow(database, caller, ingestion_id, after=last_event_id),
-        keepalive_sec=settings.keepalive_sec,
-        limit_sec=LONGEST_STREAM_SEC,
-    )
+    events = services.follow(database, caller, ingestion_id, after=last_event_id)
+    return stream(events, limit_sec=LONGEST_STREAM_SEC)
 
 
 @router.post("/{ingestion_id}/cancel")
@@ -124,17 +125,21 @@ async def cancel_ingestion(
 
 @router.post("/{ingestion_id}/retry", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT)
 async def retry_ingestion(
-    ingestion_id: UUID, caller: IngesterDep, database: DatabaseDep
+    ingestion_id: UUID, caller: IngesterDep, database: DatabaseDep, claim: ClaimDep
 ) -> Ingestion:
     """Try again what failed, in the same run."""
-    return await services.retry(database, caller, ingestion_id)
+    return await services.retry(database, caller, ingestion_id, claim)
 
 
 @router.post("/{ingestion_id}/replay", status_code=status.HTTP_202_ACCEPTED, responses=CONFLICT)
 async def replay_ingestion(
-    ingestion_id: UUID, response: Response, caller: IngesterDep, database: DatabaseDep
+    ingestion_id: UUID,
+    response: Response,
+    caller: IngesterDep,
+    database: DatabaseDep,
+    claim: Annotated[Claim, Depends(claiming(_location), scope="function")],
 ) -> Ingestion:
     """Begin a new run over the same source, which stores everything again."""
-    ingestion = await services.replay(database, caller, ingestion_id)
-    response.headers["Location"] = f"/v1/ingestions/{ingestion.id}"
+    ingestion = await services.replay(database, caller, ingestion_id, claim)
+    response.headers["Location"] = _location(ingestion)
     return ingestion

@@ -1,10 +1,14 @@
 """Answers about ingestions."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+
+from app.accounts.models import Caller
 
 __all__ = ["Ingestion", "IngestionState", "Item", "ItemState", "LogLine"]
 
@@ -41,7 +45,10 @@ class Ingestion(BaseModel):
     id: UUID
     source_id: UUID
     source_kind: str = Field(examples=["git"])
-    location: str = Field(examples=["https://github.com/fastapi/fastapi.git"])
+    location: str | None = Field(
+        examples=["https://github.com/fastapi/fastapi.git"],
+        description="null: the source is somebody else's. Its owner and admins see it.",
+    )
     cause: str = Field(
         examples=["request"], description="`request`, `schedule`, `upload` or `replay`"
     )
@@ -56,11 +63,27 @@ class Ingestion(BaseModel):
     skipped: int = Field(examples=[1], description="Documents that can't be used.")
     failed: int = Field(examples=[0])
     passages: int = Field(examples=[612], description="Of what was stored.")
-    embedded: int = Field(examples=[97], description="Passages whose text was new.")
-    error: str | None = Field(description="Why the run itself failed.")
+    embedded: int | None = Field(
+        examples=[97],
+        description="Passages whose text was new to the whole knowledge base; for admins only, "
+        "since it tells what others have.",
+    )
+    error: str | None = Field(
+        description="Why the run itself failed; for the source's owner and admins only."
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    @classmethod
+    def shown_to(cls, caller: Caller, row: Mapping[str, Any]) -> Self:
+        """Return a run that the caller may read, without what is not for them."""
+        hidden = set()
+        if not caller.is_admin:
+            hidden.add("embedded")
+            if row["account_id"] != caller.account_id:
+                hidden |= {"location", "error"}
+        return cls(**{name: None if name in hidden else value for name, value in row.items()})
 
 
 class Item(BaseModel):

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.accounts.exceptions import Forbidden
 from app.accounts.models import Caller
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError, Conflict, NotFound
 from app.core.handlers import error_response
+from app.core.idempotency import NO_CLAIM, Claim
 from app.core.paging import decode_cursor, encode_cursor
 from app.core.streaming import event
+from app.knowledge.exceptions import SourceNotYours
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
 from app.knowledge.ingestions.schedule import begin_run
 from app.knowledge.ingestions.transitions import log, open_run
@@ -65,7 +66,7 @@ async def find(database: Database, caller: Caller, ingestion_id: UUID) -> Ingest
     Raises:
         NotFound: there is none that the caller may read.
     """
-    return _ingestion(await database.run_statement(_find, caller, ingestion_id))
+    return Ingestion.shown_to(caller, await database.run_statement(_find, caller, ingestion_id))
 
 
 async def find_page(
@@ -80,7 +81,7 @@ async def find_page(
     """Return a page of what the caller may read, newest first, and the cursor of the next page."""
     time, last_id = decode_cursor(cursor)
     rows = await database.run_statement(_page, caller, source_id, state, time, last_id, limit + 1)
-    page = [_ingestion(row) for row in rows[:limit]]
+    page = [Ingestion.shown_to(caller, row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
@@ -147,10 +148,12 @@ async def cancel(database: Database, caller: Caller, ingestion_id: UUID) -> Inge
         NotFound: there is none that the caller may read.
         Forbidden: it is over somebody else's source.
     """
-    return _ingestion(await database.run(_cancel, caller, ingestion_id))
+    return Ingestion.shown_to(caller, await database.run(_cancel, caller, ingestion_id))
 
 
-async def retry(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
+async def retry(
+    database: Database, caller: Caller, ingestion_id: UUID, claim: Claim = NO_CLAIM
+) -> Ingestion:
     """Try again what failed, in the same run.
 
     Raises:
@@ -158,10 +161,13 @@ async def retry(database: Database, caller: Caller, ingestion_id: UUID) -> Inges
         Forbidden: it is over somebody else's source.
         Conflict: nothing has failed, or there is a later run over the source.
     """
-    return _ingestion(await database.run(_retry, caller, ingestion_id))
+    await claim.take()
+    return await database.run(_retry, caller, ingestion_id, claim)
 
 
-async def replay(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
+async def replay(
+    database: Database, caller: Caller, ingestion_id: UUID, claim: Claim = NO_CLAIM
+) -> Ingestion:
     """Begin a new run like this one, which stores everything again.
 
     Raises:
@@ -169,7 +175,8 @@ async def replay(database: Database, caller: Caller, ingestion_id: UUID) -> Inge
         Forbidden: it is over somebody else's source.
         Conflict: another run over the source is under way.
     """
-    return _ingestion(await database.run(_replay, caller, ingestion_id))
+    await claim.take()
+    return await database.run(_replay, caller, ingestion_id, claim)
 
 
 def cancel_all(queries: Queries, source_id: UUID) -> None:
@@ -194,7 +201,7 @@ def _locked(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, A
     )
     row = _find(queries, caller, ingestion_id)
     if lock is None:
-        raise Forbidden("This source is somebody else's: only they and admins may change it.")
+        raise SourceNotYours
     return row
 
 
@@ -251,7 +258,11 @@ def _lines(
 ) -> list[dict[str, Any]]:
     return list(
         queries.list_log(
-            ingestion_id=ingestion_id, account_id=caller.account_id, after_id=after, limit=limit
+            ingestion_id=ingestion_id,
+            account_id=caller.account_id,
+            is_admin=caller.is_admin,
+            after_id=after,
+            limit=limit,
         )
     )
 
@@ -260,7 +271,7 @@ def _look(
     queries: Queries, caller: Caller, ingestion_id: UUID, after: int
 ) -> tuple[Ingestion, list[LogLine]]:
     # The run first: what it logged before its end is then among the lines.
-    current = _ingestion(_find(queries, caller, ingestion_id))
+    current = Ingestion.shown_to(caller, _find(queries, caller, ingestion_id))
     rows = _lines(queries, caller, ingestion_id, after, LINES_AT_ONCE)
     return current, [LogLine(**row) for row in rows]
 
@@ -279,7 +290,7 @@ def _end(queries: Queries, ingestion_id: UUID) -> None:
         log(queries, str(ingestion_id), "cancelled", level="warning")
 
 
-def _retry(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+def _retry(queries: Queries, caller: Caller, ingestion_id: UUID, claim: Claim) -> Ingestion:
     _locked(queries, caller, ingestion_id)
     if not open_run(queries, str(ingestion_id), "failed", "incomplete"):
         raise NothingToRetry
@@ -295,16 +306,13 @@ def _retry(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, An
         queries.retry_items(ingestion_id=ingestion_id)
         list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
     log(queries, str(ingestion_id), "trying again what failed")
-    return _find(queries, caller, ingestion_id)
+    row = _find(queries, caller, ingestion_id)
+    return claim.complete(queries, Ingestion.shown_to(caller, row))
 
 
-def _replay(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:
+def _replay(queries: Queries, caller: Caller, ingestion_id: UUID, claim: Claim) -> Ingestion:
     source_id = _locked(queries, caller, ingestion_id)["source_id"]
     row, begun = begin_run(queries, source_id, cause="replay", everything=True)
     if not begun:
         raise IngestionActive
-    return row
-
-
-def _ingestion(row: dict[str, Any]) -> Ingestion:
-    return Ingestion(**row)
+    return claim.complete(queries, Ingestion.shown_to(caller, row))

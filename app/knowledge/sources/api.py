@@ -3,10 +3,12 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.accounts.dependencies import IngesterDep, ReaderDep
+from app.accounts.idempotency import claiming
 from app.core.dependencies import DatabaseDep, SettingsDep
+from app.core.idempotency import Claim
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
 from app.knowledge.ingestions.models import Ingestion
@@ -16,8 +18,6 @@ from app.knowledge.sources.models import NewSource, Source, SourceChange, Synced
 __all__ = ["router"]
 
 FAILURES: dict[int | str, dict[str, Any]] = {
-    401: {"model": ErrorResponse, "description": "The request has no valid token."},
-    403: {"model": ErrorResponse, "description": "The caller may not do this."},
     422: {"model": ErrorResponse, "description": "The request is not valid."},
     503: {"model": ErrorResponse, "description": "The database is unavailable."},
 }
@@ -31,6 +31,14 @@ CONFLICT: dict[int | str, dict[str, Any]] = {
 router = APIRouter(prefix="/v1/sources", tags=["sources"], responses=FAILURES)
 
 
+def _location(source: Source) -> str:
+    return f"/v1/sources/{source.id}"
+
+
+def _location_of_run(ingestion: Ingestion) -> str:
+    return f"/v1/ingestions/{ingestion.id}"
+
+
 @router.post("", status_code=status.HTTP_201_CREATED, responses=CONFLICT)
 async def create_source(
     new: NewSource,
@@ -38,10 +46,11 @@ async def create_source(
     caller: IngesterDep,
     database: DatabaseDep,
     settings: SettingsDep,
+    claim: Annotated[Claim, Depends(claiming(_location), scope="function")],
 ) -> SyncedSource:
     """Name a folder, a repository or a site, and begin to ingest it."""
-    source = await services.create(database, settings, caller, new)
-    response.headers["Location"] = f"/v1/sources/{source.id}"
+    source = await services.create(database, settings, caller, new, claim)
+    response.headers["Location"] = _location(source)
     return source
 
 
@@ -92,9 +101,13 @@ async def delete_source(source_id: UUID, caller: IngesterDep, database: Database
     "/{source_id}/sync", status_code=status.HTTP_202_ACCEPTED, responses=NOT_FOUND | CONFLICT
 )
 async def sync_source(
-    source_id: UUID, response: Response, caller: IngesterDep, database: DatabaseDep
+    source_id: UUID,
+    response: Response,
+    caller: IngesterDep,
+    database: DatabaseDep,
+    claim: Annotated[Claim, Depends(claiming(_location_of_run), scope="function")],
 ) -> Ingestion:
     """Ingest what has changed; a run that is under way is joined."""
-    ingestion = await services.sync(database, caller, source_id)
-    response.headers["Location"] = f"/v1/ingestions/{ingestion.id}"
+    ingestion = await services.sync(database, caller, source_id, claim)
+    response.headers["Location"] = _location_of_run(ingestion)
     return ingestion

@@ -103,8 +103,11 @@ class Source(BaseModel):
     id: UUID
     name: str
     kind: str = Field(examples=["git"])
-    location: str = Field(examples=["https://github.com/fastapi/fastapi.git"])
-    config: dict[str, object]
+    location: str | None = Field(
+        examples=["https://github.com/fastapi/fastapi.git"],
+        description="null: it is somebody else's. Its owner and admins see it.",
+    )
+    config: dict[str, object] | None = Field(description="null likewise.")
     every: str | None = Field(examples=["1d"])
     visibility: Visibility
     mine: bool = Field(description="Whether it is the caller's; only admins change others'.")

@@ -10,12 +10,14 @@ from app.accounts.exceptions import Forbidden
 from app.accounts.models import Caller
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
+from app.core.idempotency import NO_CLAIM, Claim
 from app.core.paging import decode_cursor, encode_cursor
 from app.knowledge.connectors.config import SourceConfig
-from app.knowledge.exceptions import SourceUnusable
+from app.knowledge.exceptions import SourceNotYours, SourceUnusable
 from app.knowledge.ingestions.models import Ingestion
 from app.knowledge.ingestions.schedule import begin_run
 from app.knowledge.ingestions.services import IngestionActive, cancel_all
+from app.knowledge.source_names import public_name
 from app.knowledge.sources.locations import location_of
 from app.knowledge.sources.models import (
     NewSource,
@@ -50,7 +52,11 @@ class UploadsStay(Conflict):
 
 
 async def create(
-    database: Database, settings: Settings, caller: Caller, new: NewSource
+    database: Database,
+    settings: Settings,
+    caller: Caller,
+    new: NewSource,
+    claim: Claim = NO_CLAIM,
 ) -> SyncedSource:
     """Create a source and begin to ingest it.
 
@@ -59,8 +65,9 @@ async def create(
         InvalidRequest: it could never be read.
         Conflict: the caller has such a source; `details.source_id` says which.
     """
+    await claim.take(new)
     location = await _checked_location(settings, caller, new.config)
-    return await database.run(_create, caller, new, location)
+    return await database.run(_create, caller, new, location, claim)
 
 
 async def find(database: Database, caller: Caller, source_id: UUID) -> Source:
@@ -69,7 +76,7 @@ async def find(database: Database, caller: Caller, source_id: UUID) -> Source:
     Raises:
         NotFound: there is none that the caller may read.
     """
-    return Source(**await database.run_statement(_find, caller, source_id))
+    return Source(**_shown(caller, await database.run_statement(_find, caller, source_id)))
 
 
 async def find_page(
@@ -84,7 +91,7 @@ async def find_page(
             )
         )
     )
-    page = [Source(**_shown(row)) for row in rows[:limit]]
+    page = [Source(**_shown(caller, row)) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
@@ -107,17 +114,21 @@ async def update(
     location = None
     if change.config is not None:
         location = await _checked_location(settings, caller, change.config)
-    return Source(**await database.run(_update, caller, source_id, change, location))
+    row = await database.run(_update, caller, source_id, change, location)
+    return Source(**_shown(caller, row))
 
 
-async def sync(database: Database, caller: Caller, source_id: UUID) -> Ingestion:
+async def sync(
+    database: Database, caller: Caller, source_id: UUID, claim: Claim = NO_CLAIM
+) -> Ingestion:
     """Begin to ingest a source again, or join the run that is under way.
 
     Raises:
         NotFound: there is none that the caller may read.
         Forbidden: it is somebody else's.
     """
-    return Ingestion(**await database.run(_sync, caller, source_id))
+    await claim.take()
+    return await database.run(_sync, caller, source_id, claim)
 
 
 async def delete(database: Database, caller: Caller, source_id: UUID) -> None:
@@ -139,7 +150,9 @@ async def _checked_location(settings: Settings, caller: Caller, config: SourceCo
         raise InvalidRequest(f"config: {error}") from error
 
 
-def _create(queries: Queries, caller: Caller, new: NewSource, location: str) -> SyncedSource:
+def _create(
+    queries: Queries, caller: Caller, new: NewSource, location: str, claim: Claim
+) -> SyncedSource:
     row = queries.insert_source(
         account_id=caller.account_id,
         visibility=new.visibility or caller.default_visibility,
@@ -153,20 +166,29 @@ def _create(queries: Queries, caller: Caller, new: NewSource, location: str) -> 
     if row is None:
         _refuse_twin(queries, caller, caller.account_id, new.config.kind, location)
     ingestion = begin_run(queries, row["id"])[0] if new.sync else None
-    return SyncedSource(
-        **_find(queries, caller, row["id"]), ingestion=Ingestion(**ingestion) if ingestion else None
+    source = SyncedSource(
+        **_shown(caller, _find(queries, caller, row["id"])),
+        ingestion=Ingestion.shown_to(caller, ingestion) if ingestion else None,
     )
+    return claim.complete(queries, source)
 
 
 def _find(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
-    row = queries.find_source(source_id=source_id, account_id=caller.account_id)
+    row: dict[str, Any] | None = queries.find_source(
+        source_id=source_id, account_id=caller.account_id
+    )
     if row is None:
         raise SourceNotFound
-    return _shown(row)
+    return row
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"every": every_text(row["every_sec"]), "name": row["name"] or row["location"]}
+def _shown(caller: Caller, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a source as the caller may see it."""
+    shown = row | {"every": every_text(row["every_sec"]), "name": row["name"] or row["location"]}
+    if row["mine"] or caller.is_admin:
+        return shown
+    name = public_name(row["name"], row["location"])
+    return shown | {"name": name, "location": None, "config": None}
 
 
 def _update(
@@ -189,10 +211,14 @@ def _update(
     if location is not None and location != source["location"]:
         _refuse_twin(queries, caller, source["account_id"], source["kind"], location)
     config = change.config.model_dump(mode="json") if change.config else source["config"]
+    name = source["name"]
+    if location is not None and name == source["location"]:
+        # Nobody has given it another.
+        name = location
     changed = {
         "visibility": change.visibility or source["visibility"],
         "location": location or source["location"],
-        "name": change.name or source["name"],
+        "name": change.name or name,
         "every_sec": (
             seconds(change.every) if "every" in change.model_fields_set else source["every_sec"]
         ),
@@ -207,10 +233,11 @@ def _update(
     return _find(queries, caller, source_id)
 
 
-def _sync(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]:
+def _sync(queries: Queries, caller: Caller, source_id: UUID, claim: Claim) -> Ingestion:
     if _locked(queries, caller, source_id)["kind"] == "upload":
         raise UploadsStay
-    return begin_run(queries, source_id)[0]
+    row = begin_run(queries, source_id)[0]
+    return claim.complete(queries, Ingestion.shown_to(caller, row))
 
 
 def _delete(queries: Queries, caller: Caller, source_id: UUID) -> None:
@@ -228,7 +255,7 @@ def _locked(queries: Queries, caller: Caller, source_id: UUID) -> dict[str, Any]
     )
     source = _find(queries, caller, source_id)
     if lock is None:
-        raise Forbidden("This source is somebody else's: only they and admins may change it.")
+        raise SourceNotYours
     return source
 
 

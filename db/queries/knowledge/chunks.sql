@@ -4,8 +4,9 @@
 -- :doc An array is one parameter, where IN would be compiled anew for each number of ids.
 SELECT chunk.id, chunk.document_id, chunk.ordinal, chunk.heading_path, chunk.start_offset,
     chunk.end_offset, chunk.text, document.source_id, document.path,
-    document.title, document.url, document.updated_at,
-    coalesce(nullif(source.name, ''), source.location) AS source, embedding.vector
+    document.title, document.url, document.updated_at, source.name AS source_name,
+    source.kind AS source_kind, source.location, source.account_id = :account_id AS mine,
+    embedding.vector
 FROM chunk
 JOIN document ON document.id = chunk.document_id
 JOIN source ON source.id = document.source_id

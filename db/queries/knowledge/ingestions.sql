@@ -37,8 +37,8 @@ WHERE source_id = :source_id AND state IN ('queued', 'listing', 'running')
 
 -- :name find_ingestion :one
 -- :doc For whoever works on it, or has been let in.
-SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
-    ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
+SELECT ingestion.id, source_id, source.account_id, source.kind AS source_kind, source.location,
+    cause, everything, ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
     ingestion.created_at, started_at, finished_at
 FROM ingestion
 JOIN source ON source.id = ingestion.source_id
@@ -46,8 +46,8 @@ WHERE ingestion.id = :ingestion_id
 
 -- :name find_readable_ingestion :one
 -- :doc The same for a caller; none when they may not read it.
-SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
-    ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
+SELECT ingestion.id, source_id, source.account_id, source.kind AS source_kind, source.location,
+    cause, everything, ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
     ingestion.created_at, started_at, finished_at
 FROM ingestion
 JOIN source ON source.id = ingestion.source_id
@@ -56,8 +56,8 @@ WHERE ingestion.id = :ingestion_id
 
 -- :name list_ingestions :many
 -- :doc What the caller may read, newest first, before a cursor.
-SELECT ingestion.id, source_id, source.kind AS source_kind, source.location, cause, everything,
-    ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
+SELECT ingestion.id, source_id, source.account_id, source.kind AS source_kind, source.location,
+    cause, everything, ingestion.state, listed, unchanged, stored, deleted, skipped, failed, passages, embedded, error,
     ingestion.created_at, started_at, finished_at
 FROM ingestion
 JOIN source ON source.id = ingestion.source_id
@@ -167,13 +167,15 @@ INSERT INTO ingestion_log (ingestion_id, level, path, message)
 VALUES (:ingestion_id, :level, :path, :message)
 
 -- :name list_log :many
--- :doc Nothing when the caller may not read the run.
+-- :doc Nothing when the caller may not read the run. What a run says of the source itself, as to
+-- :doc why it can't be read, is for the source's owner and admins.
 SELECT ingestion_log.id, ingestion_log.created_at, level, path, message
 FROM ingestion_log
 JOIN ingestion ON ingestion.id = ingestion_id
 JOIN source ON source.id = ingestion.source_id
 WHERE ingestion_id = :ingestion_id AND ingestion_log.id > :after_id
     AND (source.account_id = :account_id OR source.visibility = 'shared')
+    AND (source.account_id = :account_id OR :is_admin OR path IS NOT NULL OR level = 'info')
 ORDER BY ingestion_log.id
 LIMIT :limit
 

@@ -70,6 +70,29 @@ WHERE (account_id = :account_id OR visibility = 'shared')
 ORDER BY created_at, source.id
 LIMIT :limit
 
+-- :name count_private_sources :many
+-- :doc What others than an account keep to themselves: for each, how much, and what is done with it.
+WITH owned AS (
+    SELECT source.account_id, source.id,
+        (SELECT count(*) FROM document WHERE document.source_id = source.id) AS documents
+    FROM source
+    WHERE source.visibility = 'private' AND source.account_id <> :account_id
+), runs AS (
+    SELECT source_id, count(*) FILTER (WHERE finished_at IS NULL) AS active,
+        count(*) FILTER (WHERE state IN ('failed', 'incomplete') AND finished_at > :since) AS failed
+    FROM ingestion
+    WHERE finished_at IS NULL OR finished_at > :since
+    GROUP BY source_id
+)
+SELECT account.email, count(*) AS sources, sum(documents) AS documents,
+    coalesce(sum(runs.active), 0) AS active, coalesce(sum(runs.failed), 0) AS failed
+FROM owned
+JOIN account ON account.id = owned.account_id
+LEFT JOIN runs ON runs.source_id = owned.id
+GROUP BY account.id
+ORDER BY account.created_at, account.id
+LIMIT :limit
+
 -- :name delete_source :affected
 -- :doc A source that is locked as writable, with its documents, chunks, uploads and ingestions.
 DELETE FROM source WHERE id = :source_id

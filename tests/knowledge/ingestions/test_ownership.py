@@ -100,6 +100,65 @@ async def test_a_run_over_a_shared_source_is_followed_by_all(people: People) -> 
     assert [event.name for event in events] == ["log", "progress", "done"]
 
 
+async def test_what_a_run_tells_of_the_source_itself_is_for_its_owner_and_admins(
+    people: People,
+) -> None:
+    run = await a_run(people, people.ann, "secret", visibility="shared")
+    execute(
+        people.database_url,
+        "UPDATE ingestion SET state = 'failed', error = 'no acme/secret', finished_at = now();"
+        "INSERT INTO ingestion_log (ingestion_id, level, path, message)"
+        " SELECT id, level, path, message FROM ingestion, (VALUES"
+        "  ('info', NULL, 'listing the source'), ('warning', 'a.md', 'is empty'),"
+        "  ('warning', NULL, 'no acme/secret, for now'), ('error', NULL, 'no acme/secret')"
+        " ) AS line (level, path, message)",
+    )
+    url = f"/v1/ingestions/{run}"
+
+    async def read(caller: Caller) -> tuple[Any, Any, list[str], str]:
+        shown = await people.get(caller, url)
+        (listed,) = await people.get(caller, "/v1/ingestions")
+        lines = [line["message"] for line in await people.get(caller, f"{url}/log")]
+        events = (await people.send(caller, "GET", f"{url}/events")).text
+        assert listed == shown
+        return shown["location"], shown["error"], lines, events
+
+    *of_bob, events_of_bob = await read(people.bob)
+    *of_ann, events_of_ann = await read(people.ann)
+    *of_admin, events_of_admin = await read(people.admin)
+
+    assert of_bob == [None, None, ["listing the source", "is empty"]]
+    assert "secret" not in events_of_bob
+    assert of_ann == of_admin
+    assert of_ann[:2] == ["acme/secret", "no acme/secret"]
+    assert len(of_ann[2]) == 4
+    assert events_of_ann.count("no acme/secret") >= 4
+    assert events_of_admin.count("no acme/secret") >= 4
+
+
+async def test_how_much_was_new_to_all_is_for_admins_since_it_tells_what_others_have(
+    people: People,
+) -> None:
+    source = await people.create(people.ann, visibility="shared")
+    execute(people.database_url, "UPDATE ingestion SET passages = 5, embedded = 3")
+    run = f"/v1/ingestions/{source['ingestion']['id']}"
+    sync = f"/v1/sources/{source['id']}/sync"
+    title = {"title": "A", "text": "What others may have."}
+
+    told = {}
+    for name in ("ann", "bob", "admin"):
+        shown = await people.get(getattr(people, name), run)
+        told[name] = (shown["passages"], shown["embedded"])
+    joined = (await people.send(people.ann, "POST", sync)).json()
+    cancelled = (await people.send(people.ann, "POST", f"{run}/cancel")).json()
+    replayed = (await people.send(people.ann, "POST", f"{run}/replay")).json()
+    uploaded = (await people.send(people.ann, "POST", "/v1/documents", **title)).json()
+
+    assert told == {"ann": (5, None), "bob": (5, None), "admin": (5, 3)}
+    runs = (source["ingestion"], joined, cancelled, replayed, uploaded["ingestion"])
+    assert [one["embedded"] for one in runs] == [None] * 5
+
+
 async def test_lists_show_runs_over_ones_own_sources_and_shared_ones(people: People) -> None:
     private = await people.create(people.ann, "a")
     shared = await a_run(people, people.ann, "b", visibility="shared")

@@ -87,6 +87,37 @@ async def test_what_others_keep_private_takes_nobodys_place(
     assert await paths(resources, ANN) == ["ann.md"]
 
 
+async def test_that_holds_where_auth_is_required_no_longer(
+    settings: Settings,
+    owned: dict[str, Runs],
+    database: Database,
+    embedder: Embedder,
+    tmp_path: Path,
+) -> None:
+    with open_runs(database, embedder, settings, tmp_path / "local") as local:
+        async with open_resources(settings) as resources:
+            await store(resources, owned["bob"], {"bob.md": LOGBOOK})
+            await store(resources, local, {"local.md": "Something about a pier and tea."})
+
+            assert await paths(resources, LOCAL) == ["local.md"]
+
+
+async def test_where_on_the_server_somebody_elses_source_lies_is_not_told(
+    resources: Resources, owned: dict[str, Runs]
+) -> None:
+    await store(resources, owned["bob"], {"bob.md": "Bob's boat leaves at six."})
+    share(owned["bob"], "shared")
+    execute(owned["bob"].database.url, "UPDATE source SET name = location")
+    await resources.follower.caught_up()
+
+    async def sources(caller: Caller) -> set[str]:
+        found = await resources.retriever.search("When do boats leave?", caller=caller, limit=5)
+        return {passage.source for passage in found.passages}
+
+    assert await sources(BOB) == {str(owned["bob"].folder)}
+    assert await sources(ANN) == {owned["bob"].folder.name}
+
+
 async def test_what_is_shared_is_found_by_all_until_it_is_private_again(
     resources: Resources, owned: dict[str, Runs]
 ) -> None:

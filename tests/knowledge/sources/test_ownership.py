@@ -1,6 +1,7 @@
 """Whose sources these are: what accounts see of each other's, and may do to them."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -87,10 +88,50 @@ async def test_a_shared_source_is_read_by_all_and_changed_by_its_owner_and_admin
     unchanged = stored(people)
     accepted = await people.send(people.admin, method, url + path, **body)
 
-    assert (shown["location"], shown["mine"]) == (source["location"], False)
+    assert (shown["id"], shown["mine"]) == (source["id"], False)
     assert_forbidden(refused, "somebody else's")
     assert unchanged == before
     assert accepted.is_success, accepted.text
+
+
+async def test_where_a_shared_source_lies_is_for_its_owner_and_admins(
+    people: People, folder: Path
+) -> None:
+    config = {"kind": "folder", "path": str(folder)}
+    source = await people.create(people.admin, config=config, visibility="shared")
+    url = f"/v1/sources/{source.pop('id')}"
+    everything = {"location": str(folder), "name": str(folder), "config": source["config"]}
+
+    shown = await people.get(people.bob, url)
+    (listed,) = await people.get(people.bob, "/v1/sources")
+
+    assert shown == listed
+    assert str(folder) not in json.dumps(shown)
+    assert (shown["name"], shown["location"], shown["config"]) == (folder.name, None, None)
+    assert (shown["kind"], shown["visibility"], shown["documents"]) == ("folder", "shared", 0)
+    assert (await people.get(people.admin, url)).items() >= everything.items()
+    # Another admin, too.
+    execute(people.database_url, f"UPDATE source SET account_id = '{people.ann.account_id}'")
+    assert (await people.get(people.admin, url)).items() >= everything.items()
+    await people.send(people.admin, "PATCH", url, name="Handbook")
+    assert (await people.get(people.bob, url))["name"] == "Handbook"
+
+
+async def test_a_source_without_a_name_of_its_own_is_called_what_its_new_place_is(
+    people: People,
+) -> None:
+    unnamed = await people.create(people.ann, "a", sync=False)
+    named = await people.create(people.ann, "b", sync=False)
+    url = f"/v1/sources/{named['id']}"
+    named = (await people.send(people.ann, "PATCH", url, name="Ours")).json()
+
+    names = []
+    for source in (named, unnamed):
+        config = a_repository(f"moved-{source['name'][:4].lower()}")
+        moved = await people.send(people.ann, "PATCH", f"/v1/sources/{source['id']}", config=config)
+        names.append((moved.json()["name"], moved.json()["location"]))
+
+    assert names == [("Ours", "acme/moved-ours"), ("acme/moved-acme", "acme/moved-acme")]
 
 
 async def test_lists_show_ones_own_sources_and_shared_ones(people: People) -> None:
@@ -226,7 +267,7 @@ async def test_an_admin_makes_a_folder_a_source_that_all_read(people: People, fo
 
     shown = await people.get(people.ann, f"/v1/sources/{source['id']}")
 
-    assert shown["location"] == str(folder)
+    assert (shown["id"], shown["kind"]) == (source["id"], "folder")
 
 
 @pytest.mark.parametrize(
