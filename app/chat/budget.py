@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from app.core.exceptions import InvalidRequest
 
-__all__ = ["TokenBudget"]
+__all__ = ["TokenBudget", "estimate_tokens"]
 
 BYTES_PER_TOKEN: Final = 4
 # Letters beyond ASCII, and what has no words: hashes, base64, long paths.
@@ -36,8 +36,13 @@ class TokenBudget:
 
     def __init__(self, context_tokens: int, count: Count) -> None:
         self.context_tokens = context_tokens
-        self._count = count
+        self._count_by_model = count
         self._room = context_tokens - min(context_tokens // 4, MAX_ANSWER_TOKENS)
+
+    @property
+    def room(self) -> int:
+        """How many tokens a whole prompt may have."""
+        return self._room
 
     async def check(self, message: str) -> None:
         """Make sure that a message, or a whole prompt, fits.
@@ -64,7 +69,7 @@ class TokenBudget:
         # A byte is a token at most.
         if sum(len(forms[0][1].encode()) for forms in items) <= room:
             return [forms[0][0] for forms in items]
-        counted = iter(await self._tokens([text for forms in items for _, text in forms]))
+        counted = iter(await self.count([text for forms in items for _, text in forms]))
         packed: list[T] = []
         for forms in items:
             sizes = [(form, next(counted)) for form, _ in forms]
@@ -77,7 +82,7 @@ class TokenBudget:
     async def _require(self, message: str, room: int) -> int:
         """Return the tokens of a message, or a few more: those of a short one are not counted."""
         size = len(message.encode())
-        [tokens] = [size] if size <= SHORT else await self._tokens([message])
+        [tokens] = [size] if size <= SHORT else await self.count([message])
         if tokens > room:
             raise InvalidRequest(
                 f"message: has about {tokens:,} tokens, but only {max(room, 0):,} fit into the "
@@ -87,12 +92,16 @@ class TokenBudget:
             )
         return tokens
 
-    async def _tokens(self, texts: Sequence[str]) -> list[int]:
-        counted = await to_thread.run_sync(self._count, texts)
-        return [max(count, _suggested(text)) for text, count in zip(texts, counted, strict=True)]
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens some texts have, rather too many than too few."""
+        counted = await to_thread.run_sync(self._count_by_model, texts)
+        return [
+            max(count, estimate_tokens(text)) for text, count in zip(texts, counted, strict=True)
+        ]
 
 
-def _suggested(text: str) -> int:
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a text has, by its bytes."""
     size = len(text.encode())
     wordless = sum(len(found[0]) for found in WORDLESS.finditer(text))
     beyond_ascii = size - sum(map(str.isascii, text))

@@ -2,7 +2,8 @@
 
 corpus.jsonl        {"id", "title", "text"}: the documents
 collection.json     instead of it, {"root", "paths"}: Markdown files, named as seen from the root
-queries.jsonl       {"id", "text"}: the questions
+queries.jsonl       {"id", "text"}: the questions; with {"earlier": [...]}, one that follows these
+                    in a chat is searched for as it is without a language model
 qrels.tsv           a header; query-id, corpus-id, score: which documents are relevant
 spans.jsonl         {"id", "doc", "spans": [[start, end], ...]}: where the answer stands, in
                     characters, end exclusive; or {"id", "doc", "quotes": [...]}: its words
@@ -20,6 +21,7 @@ from typing import Annotated, Final, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 
+from app.chat.carry_over import carry_over
 from app.core.exceptions import InvalidRequest
 from app.core.text import storable
 
@@ -77,6 +79,7 @@ class Collection:
 
 class _Question(_Named):
     text: Annotated[str, AfterValidator(storable)]
+    earlier: list[Annotated[str, AfterValidator(storable)]] = []
 
 
 class _Spans(_Named):
@@ -172,7 +175,9 @@ def _markdown_files(folder: Path) -> list[Path]:
 
 
 def _load_questions(path: Path) -> dict[str, str]:
-    return {name: row.text for name, row in _by_id(path, _Question).items()}
+    return {
+        name: carry_over(row.text, row.earlier) for name, row in _by_id(path, _Question).items()
+    }
 
 
 def _load_relevant(

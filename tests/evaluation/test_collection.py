@@ -30,6 +30,21 @@ def test_a_question_to_which_nothing_is_relevant_is_not_judged(folder: Path) -> 
     assert load_collection(folder).relevant == {"2": {"bats": 2, "ducks": 0}}
 
 
+def test_a_follow_up_is_searched_for_as_it_is_in_a_chat(folder: Path) -> None:
+    (folder / "queries.jsonl").write_text(
+        lines(
+            [
+                {"id": "1", "text": "And when do they fly?", "earlier": ["Where do bats live?"]},
+                {"id": "2", "text": "Where do ducks swim?", "earlier": ["Where do bats live?"]},
+            ]
+        )
+    )
+
+    questions = load_collection(folder).questions
+
+    assert questions == {"1": "bats live: And when do they fly?", "2": "Where do ducks swim?"}
+
+
 def test_quotes_are_found_however_the_text_is_wrapped(folder: Path) -> None:
     text = "Ducks swim. Their\nfeathers repel\nwater."
     (folder / "corpus.jsonl").write_text(lines([{"id": "ducks", "text": text}]))
