@@ -1,0 +1,1 @@
+"""Routes that clients of earlier backends already speak, over the same services."""
