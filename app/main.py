@@ -13,7 +13,11 @@ from sentry_sdk.integrations.starlette import StarletteIntegration
 import app
 from app.accounts.api import router as accounts_router
 from app.accounts.login_api import router as login_router
+from app.accounts.responses import NEEDS_SCOPE, NEEDS_TOKEN
 from app.chat.api import router as chat_router
+from app.chat.chats.api import router as chats_router
+from app.chat.chats.asking_api import router as asking_router
+from app.compat.api import router as compat_router
 from app.core.api import router as core_router
 from app.core.cors import allow_origins
 from app.core.handlers import install_handlers
@@ -94,10 +98,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     allow_origins(api, settings.cors_origins)
     api.include_router(core_router)
     api.include_router(login_router)
-    api.include_router(accounts_router)
-    api.include_router(chat_router)
-    api.include_router(sources_router)
-    api.include_router(documents_router)
-    api.include_router(ingestions_router)
-    api.include_router(search_router)
+    api.include_router(accounts_router, responses=NEEDS_TOKEN)
+    api.include_router(chat_router, responses=NEEDS_SCOPE)
+    api.include_router(chats_router, responses=NEEDS_SCOPE)
+    api.include_router(asking_router, responses=NEEDS_SCOPE)
+    api.include_router(sources_router, responses=NEEDS_SCOPE)
+    api.include_router(documents_router, responses=NEEDS_SCOPE)
+    api.include_router(ingestions_router, responses=NEEDS_SCOPE)
+    api.include_router(search_router, responses=NEEDS_SCOPE)
+    api.include_router(compat_router)
     return api

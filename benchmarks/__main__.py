@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from benchmarks.accounts import accounts
 from benchmarks.answers import answers
+from benchmarks.chats import chats
 from benchmarks.environment import Environment
 from benchmarks.growth import growth
 from benchmarks.ingestion import ingestion
@@ -23,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "answers": answers,
     "search": search,
     "streams": streams,
+    "accounts": accounts,
+    "chats": chats,
     "ingestion": ingestion,
     "jobs": jobs,
     "resync": resync,

@@ -120,6 +120,24 @@ $$;
 
 
 --
+-- Name: process_is_dead(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.process_is_dead(process_id uuid, witness_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT process_id <> witness_id
+        AND NOT EXISTS (SELECT FROM process WHERE id = process_id AND alive_until > now())
+        AND EXISTS (
+            SELECT FROM process
+            WHERE id = witness_id
+                AND alive_until > now()
+                AND alive_since < now() - interval '5 seconds'
+        )
+$$;
+
+
+--
 -- Name: procrastinate_cancel_job_v1(bigint, boolean, boolean); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -662,6 +680,56 @@ $$;
 
 
 --
+-- Name: use_limits(jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.use_limits(limits jsonb) RETURNS TABLE(limit_key text, used bigint, reset_sec integer)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    given record;
+    found_row rate_limit;
+    last_step integer;
+BEGIN
+    FOR given IN
+        SELECT step, key, cost, most, now() + make_interval(secs => window_sec) AS ends_at
+        FROM jsonb_to_recordset(limits) AS one_limit (
+            step integer, key text, cost bigint, most bigint, window_sec integer
+        )
+        ORDER BY step, key COLLATE "C"
+    LOOP
+        EXIT WHEN given.step > last_step;
+        IF given.cost = 0 THEN
+            SELECT * INTO found_row
+            FROM rate_limit
+            WHERE key = decode(given.key, 'hex') AND ends_at > now() AND ends_at <= given.ends_at;
+        ELSE
+            INSERT INTO rate_limit AS stored (key, count, ends_at)
+            VALUES (decode(given.key, 'hex'), given.cost, given.ends_at)
+            ON CONFLICT (key) DO UPDATE SET
+                count = CASE WHEN stored.ends_at > now() THEN stored.count ELSE 0 END
+                    + excluded.count,
+                ends_at = CASE
+                    WHEN stored.ends_at > now() THEN least(stored.ends_at, excluded.ends_at)
+                    ELSE excluded.ends_at
+                END
+            RETURNING * INTO found_row;
+        END IF;
+        limit_key := given.key;
+        used := coalesce(found_row.count, 0);
+        reset_sec := ceil(
+            extract(epoch FROM coalesce(found_row.ends_at, given.ends_at) - now())
+        );
+        RETURN NEXT;
+        IF used > given.most THEN
+            last_step := given.step;
+        END IF;
+    END LOOP;
+END
+$$;
+
+
+--
 -- Name: access_token; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -676,8 +744,12 @@ CREATE TABLE public.access_token (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     last_used_at timestamp with time zone,
     expires_at timestamp with time zone,
+    requests_per_minute integer,
+    tokens_per_day integer,
     CONSTRAINT access_token_kind_check CHECK ((kind = ANY (ARRAY['session'::text, 'api'::text]))),
-    CONSTRAINT access_token_token_hash_check CHECK ((octet_length(token_hash) = 32))
+    CONSTRAINT access_token_requests_per_minute_check CHECK ((requests_per_minute > 0)),
+    CONSTRAINT access_token_token_hash_check CHECK ((octet_length(token_hash) = 32)),
+    CONSTRAINT access_token_tokens_per_day_check CHECK ((tokens_per_day > 0))
 );
 
 
@@ -696,6 +768,32 @@ CREATE TABLE public.account (
     CONSTRAINT account_hardware_background_check CHECK ((hardware_background = ANY (ARRAY['beginner'::text, 'intermediate'::text, 'advanced'::text, 'expert'::text]))),
     CONSTRAINT account_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text]))),
     CONSTRAINT account_software_background_check CHECK ((software_background = ANY (ARRAY['beginner'::text, 'intermediate'::text, 'advanced'::text, 'expert'::text])))
+);
+
+
+--
+-- Name: chat; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.chat (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    account_id uuid NOT NULL,
+    title text DEFAULT ''::text NOT NULL,
+    head_id uuid,
+    session_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: chat_summary; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.chat_summary (
+    message_id uuid NOT NULL,
+    summary text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 
@@ -750,6 +848,60 @@ CREATE TABLE public.embedding (
     model text NOT NULL,
     vector bytea NOT NULL,
     CONSTRAINT embedding_content_hash_check CHECK ((octet_length(content_hash) = 32))
+);
+
+
+--
+-- Name: generation; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.generation (
+    id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    question_id uuid NOT NULL,
+    chat_id uuid,
+    process_id uuid NOT NULL,
+    is_resumable boolean NOT NULL,
+    model text NOT NULL,
+    sources jsonb DEFAULT '[]'::jsonb NOT NULL,
+    trace jsonb,
+    cancel_requested boolean DEFAULT false NOT NULL,
+    read_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    kept_sec integer DEFAULT 3600 NOT NULL,
+    expires_at timestamp with time zone
+);
+
+
+--
+-- Name: generation_event; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.generation_event (
+    generation_id uuid NOT NULL,
+    number integer NOT NULL,
+    events jsonb NOT NULL
+);
+
+
+--
+-- Name: idempotent_request; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotent_request (
+    account_id uuid NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    claim_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    process_id uuid NOT NULL,
+    generation_id uuid,
+    status integer,
+    headers jsonb,
+    body text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotent_request_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotent_request_request_hash_check CHECK ((octet_length(request_hash) = 32))
 );
 
 
@@ -957,9 +1109,23 @@ CREATE TABLE public.message (
     citations jsonb DEFAULT '[]'::jsonb NOT NULL,
     trace jsonb,
     account_id uuid NOT NULL,
+    chat_id uuid,
+    parent_id uuid,
     CONSTRAINT message_check CHECK (((role <> 'assistant'::text) OR (question_id IS NOT NULL))),
+    CONSTRAINT message_check1 CHECK (((parent_id IS NULL) OR ((role = 'user'::text) AND (chat_id IS NOT NULL)))),
     CONSTRAINT message_role_check CHECK ((role = ANY (ARRAY['user'::text, 'system'::text, 'assistant'::text]))),
     CONSTRAINT message_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'cancelled'::text, 'failed'::text])))
+);
+
+
+--
+-- Name: process; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.process (
+    id uuid NOT NULL,
+    alive_since timestamp with time zone DEFAULT now() NOT NULL,
+    alive_until timestamp with time zone NOT NULL
 );
 
 
@@ -1075,7 +1241,7 @@ ALTER TABLE public.procrastinate_workers ALTER COLUMN id ADD GENERATED ALWAYS AS
 
 CREATE UNLOGGED TABLE public.rate_limit (
     key bytea NOT NULL,
-    count integer NOT NULL,
+    count bigint NOT NULL,
     ends_at timestamp with time zone NOT NULL,
     CONSTRAINT rate_limit_key_check CHECK ((octet_length(key) = 32))
 )
@@ -1186,6 +1352,30 @@ ALTER TABLE ONLY public.account
 
 
 --
+-- Name: chat chat_account_id_session_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.chat
+    ADD CONSTRAINT chat_account_id_session_id_key UNIQUE (account_id, session_id);
+
+
+--
+-- Name: chat chat_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.chat
+    ADD CONSTRAINT chat_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: chat_summary chat_summary_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.chat_summary
+    ADD CONSTRAINT chat_summary_pkey PRIMARY KEY (message_id);
+
+
+--
 -- Name: chunk chunk_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1215,6 +1405,30 @@ ALTER TABLE ONLY public.document
 
 ALTER TABLE ONLY public.embedding
     ADD CONSTRAINT embedding_pkey PRIMARY KEY (content_hash, model);
+
+
+--
+-- Name: generation_event generation_event_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation_event
+    ADD CONSTRAINT generation_event_pkey PRIMARY KEY (generation_id, number);
+
+
+--
+-- Name: generation generation_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation
+    ADD CONSTRAINT generation_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: idempotent_request idempotent_request_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotent_request
+    ADD CONSTRAINT idempotent_request_pkey PRIMARY KEY (account_id, key);
 
 
 --
@@ -1303,6 +1517,14 @@ ALTER TABLE ONLY public.login_link
 
 ALTER TABLE ONLY public.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: process process_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.process
+    ADD CONSTRAINT process_pkey PRIMARY KEY (id);
 
 
 --
@@ -1401,6 +1623,13 @@ CREATE INDEX access_token_account_id ON public.access_token USING btree (account
 
 
 --
+-- Name: chat_newest; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX chat_newest ON public.chat USING btree (account_id, updated_at DESC, id DESC);
+
+
+--
 -- Name: chunk_content_hash; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1419,6 +1648,55 @@ CREATE INDEX chunk_document_id ON public.chunk USING btree (document_id, ordinal
 --
 
 CREATE INDEX document_newest ON public.document USING btree (created_at DESC, id DESC);
+
+
+--
+-- Name: generation_abandoned; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX generation_abandoned ON public.generation USING btree (process_id) WHERE (ended_at IS NULL);
+
+
+--
+-- Name: generation_chat_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX generation_chat_id ON public.generation USING btree (chat_id) WHERE (chat_id IS NOT NULL);
+
+
+--
+-- Name: generation_expires_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX generation_expires_at ON public.generation USING btree (expires_at);
+
+
+--
+-- Name: generation_one_in_chat; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX generation_one_in_chat ON public.generation USING btree (chat_id) WHERE (ended_at IS NULL);
+
+
+--
+-- Name: generation_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX generation_open ON public.generation USING btree (account_id) WHERE (ended_at IS NULL);
+
+
+--
+-- Name: generation_question_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX generation_question_id ON public.generation USING btree (question_id);
+
+
+--
+-- Name: idempotent_request_created_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotent_request_created_at ON public.idempotent_request USING btree (created_at);
 
 
 --
@@ -1478,10 +1756,31 @@ CREATE INDEX login_link_expires_at ON public.login_link USING btree (expires_at)
 
 
 --
+-- Name: message_chat_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_chat_id ON public.message USING btree (chat_id, created_at, id) WHERE (chat_id IS NOT NULL);
+
+
+--
 -- Name: message_newest; Type: INDEX; Schema: public; Owner: -
 --
 
 CREATE INDEX message_newest ON public.message USING btree (account_id, created_at DESC, id DESC);
+
+
+--
+-- Name: message_parent_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_parent_id ON public.message USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+
+
+--
+-- Name: message_place; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX message_place ON public.message USING btree (COALESCE(question_id, parent_id, chat_id), created_at, id);
 
 
 --
@@ -1654,6 +1953,22 @@ ALTER TABLE ONLY public.access_token
 
 
 --
+-- Name: chat chat_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.chat
+    ADD CONSTRAINT chat_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
+-- Name: chat_summary chat_summary_message_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.chat_summary
+    ADD CONSTRAINT chat_summary_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;
+
+
+--
 -- Name: chunk chunk_document_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1667,6 +1982,46 @@ ALTER TABLE ONLY public.chunk
 
 ALTER TABLE ONLY public.document
     ADD CONSTRAINT document_source_id_fkey FOREIGN KEY (source_id) REFERENCES public.source(id) ON DELETE CASCADE;
+
+
+--
+-- Name: generation generation_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation
+    ADD CONSTRAINT generation_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
+-- Name: generation generation_chat_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation
+    ADD CONSTRAINT generation_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES public.chat(id) ON DELETE CASCADE;
+
+
+--
+-- Name: generation_event generation_event_generation_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation_event
+    ADD CONSTRAINT generation_event_generation_id_fkey FOREIGN KEY (generation_id) REFERENCES public.generation(id) ON DELETE CASCADE;
+
+
+--
+-- Name: generation generation_question_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.generation
+    ADD CONSTRAINT generation_question_id_fkey FOREIGN KEY (question_id) REFERENCES public.message(id) ON DELETE CASCADE;
+
+
+--
+-- Name: idempotent_request idempotent_request_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotent_request
+    ADD CONSTRAINT idempotent_request_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
 
 
 --
@@ -1715,6 +2070,22 @@ ALTER TABLE ONLY public.job_trouble
 
 ALTER TABLE ONLY public.message
     ADD CONSTRAINT message_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
+-- Name: message message_chat_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_chat_id_fkey FOREIGN KEY (chat_id) REFERENCES public.chat(id) ON DELETE CASCADE;
+
+
+--
+-- Name: message message_parent_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.message(id) ON DELETE CASCADE;
 
 
 --
@@ -1787,4 +2158,6 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261120160000'),
     ('20261120161000'),
     ('20261121100000'),
-    ('20261121101000');
+    ('20261121101000'),
+    ('20261121120000'),
+    ('20261121121000');

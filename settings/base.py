@@ -16,6 +16,8 @@ OFFLINE_MODEL = "offline-extractive"
 LOCAL_SECRET = "local secret, not for production"  # noqa: S105 -- as it says
 MIN_SECRET_CHARACTERS = 32
 DEFAULT_REQUESTS_PER_MINUTE = 120
+DEFAULT_TOKENS_PER_DAY = 1_000_000
+DEFAULT_CONCURRENT_GENERATIONS = 4
 
 # Bound to a host, since whoever may create a source chooses the URL.
 _TOKEN_NAME = re.compile(r"[^@\s]+@[^@\s/]+")
@@ -86,7 +88,9 @@ class Settings(BaseSettings):
     mail_from: str = "bRAG <brag@localhost>"
     cors_origins: Annotated[list[str], NoDecode] = []
     requests_per_minute: int | None = Field(default=None, ge=0, le=1_000_000)
+    tokens_per_day: int | None = Field(default=None, ge=0, le=1_000_000_000)
     login_requests_per_hour: int = Field(default=10, ge=1, le=1_000_000)
+    concurrent_generations: int | None = Field(default=None, ge=0, le=10_000)
 
     ingest_roots: Annotated[list[Path], NoDecode] = []
     source_tokens: Annotated[dict[str, SecretStr], NoDecode] = {}
@@ -102,6 +106,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     max_document_bytes: int = Field(default=10_000_000, ge=1)
     keepalive_sec: float = Field(default=15, gt=0)
+    stream_resume_sec: float = Field(default=30, gt=0)
 
     @field_validator("openai_models", "cors_origins", mode="before")
     @classmethod
@@ -249,6 +254,20 @@ class Settings(BaseSettings):
         if self.requests_per_minute is None:
             return DEFAULT_REQUESTS_PER_MINUTE if self.requires_auth else 0
         return self.requests_per_minute
+
+    @property
+    def token_limit(self) -> int:
+        """How many of a language model's tokens an account may use in a day; 0 is any number."""
+        if self.tokens_per_day is None:
+            return DEFAULT_TOKENS_PER_DAY if self.requires_auth else 0
+        return self.tokens_per_day
+
+    @property
+    def generation_limit(self) -> int:
+        """How many answers an account may have in the making at once; 0 is any number."""
+        if self.concurrent_generations is None:
+            return DEFAULT_CONCURRENT_GENERATIONS if self.requires_auth else 0
+        return self.concurrent_generations
 
     @property
     def is_production(self) -> bool:

@@ -32,6 +32,7 @@ class Event:
 
     name: str
     data: Any
+    id: str | None = None
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ def parse_events(text: str) -> list[Event]:
     for block in text.removesuffix("\n\n").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
         if fields:
-            events.append(Event(fields["event"], json.loads(fields["data"])))
+            events.append(Event(fields["event"], json.loads(fields["data"]), fields.get("id")))
     return events
 
 

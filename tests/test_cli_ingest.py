@@ -12,6 +12,8 @@ import pytest
 from app.core.database import Database
 from app.knowledge.ingestions.schedule import begin_run
 from settings import ROOT, Settings
+from tests.accounts.people import join
+from tests.accounts.test_profile import own_something
 from tests.processes import environment, run_app
 from tests.support import eventually, execute, fetch
 
@@ -265,3 +267,31 @@ def test_status_shows_sources_runs_and_workers(
     assert "under way" in shown.stdout
     assert "queued" in shown.stdout
     assert "1 jobs wait" in shown.stdout
+
+
+def test_status_counts_what_is_private_to_accounts_and_tells_nothing_else_of_it(
+    app: App, url: str, database: Database
+) -> None:
+    ann, bob = (join(database, f"{name}@example.org") for name in ("ann", "bob"))
+    join(database, "nobody@example.org")
+    for account_id in (ann, ann, bob):
+        own_something(url, account_id)
+    execute(
+        url,
+        "UPDATE source SET location = 'secret ' || location, name = 'secret';"
+        f"UPDATE source SET visibility = 'shared', name = '', location = '/shared'"
+        f" WHERE account_id = '{bob}';"
+        "UPDATE ingestion SET state = 'failed', finished_at = now(), error = 'secret'"
+        f" WHERE id = (SELECT ingestion.id FROM ingestion JOIN source ON source.id = source_id"
+        f" WHERE account_id = '{ann}' LIMIT 1)",
+    )
+
+    shown = app("status")
+
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["ann@example.org", "2", "2", "1", "1"] in lines
+    assert ["folder", "/shared", "1", "never"] in lines
+    assert "secret" not in shown.stdout
+    assert "nobody@" not in shown.stdout
+    assert "There are no sources" not in shown.stdout

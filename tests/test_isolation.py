@@ -15,13 +15,14 @@ from app.knowledge.embedding import Embedder
 from app.main import create_app
 from settings import Settings
 from tests.accounts.people import auth_required, bearer, join, log_in, new_token
+from tests.chat.chats.conversations import Conversations, open_conversations
 from tests.runs import Runs, open_runs
 from tests.serving import serve
 from tests.support import eventually, fetch
 
 # What only Ann's document, questions and account say.
 SECRET = "Zanzibar"
-QUESTION = {"message": f"When does the boat to {SECRET} leave?"}
+QUESTION = {"message": f"When does the boat to {SECRET} leave?", "resumable": True}
 
 # What is sent along; every operation of the API must be here, so that a new one is thought of.
 BODIES: dict[str, Any] = {
@@ -44,8 +45,19 @@ BODIES: dict[str, Any] = {
     "POST /v1/qa-create": {"message": "When does the boat leave?"},
     "POST /v1/qa-stream": {"message": "When does the boat leave?"},
     "GET /v1/messages": None,
+    "GET /v1/messages/{message_id}": None,
     "GET /v1/messages/{message_id}/trace": None,
     "POST /v1/messages/{message_id}/replay": None,
+    "GET /v1/chats": None,
+    "POST /v1/chats": {"title": "Bob's"},
+    "GET /v1/chats/{chat_id}": None,
+    "PATCH /v1/chats/{chat_id}": {"title": "Bob's now"},
+    "DELETE /v1/chats/{chat_id}": None,
+    "GET /v1/chats/{chat_id}/messages": None,
+    "POST /v1/chats/{chat_id}/messages": {"message": "When does the boat leave?"},
+    "POST /v1/chats/{chat_id}/regenerate": {},
+    "GET /v1/messages/{message_id}/stream": None,
+    "POST /v1/messages/{message_id}/cancel": None,
     "GET /v1/sources": None,
     "POST /v1/sources": {"config": {"kind": "github", "repository": "a/b"}, "sync": False},
     "GET /v1/sources/{source_id}": None,
@@ -66,10 +78,16 @@ BODIES: dict[str, Any] = {
     "POST /v1/ingestions/{ingestion_id}/retry": None,
     "POST /v1/ingestions/{ingestion_id}/replay": None,
     "POST /v1/search": {"query": "When does the boat leave?"},
+    "GET /api/v1/health": None,
+    "POST /api/v1/answer": {"question": "When does the boat leave?"},
+    "POST /api/v1/chat": {"message": "When does the boat leave?", "session_id": "Ann's"},
+    "POST /api/v1/chat_conversation": {"message": "And back?", "session_id": "Ann's"},
+    "POST /api/v1/chat_with_selection": {"query": "When?", "document_content": "At nine."},
 }
 OPEN = {
     "GET /healthcheck",
     "GET /health",
+    "GET /api/v1/health",
     "GET /readiness",
     "GET /metrics",
     "POST /v1/register",
@@ -77,7 +95,7 @@ OPEN = {
     "POST /v1/login/verify",
 }
 # What shows rows of the database; compared before and after everything that Bob does.
-TABLES = ("source", "document", "chunk", "ingestion", "message", "access_token")
+TABLES = ("source", "document", "chunk", "ingestion", "chat", "message", "access_token")
 
 
 @dataclass
@@ -112,6 +130,7 @@ OWNED = {
     "chunk": "SELECT chunk.* FROM chunk JOIN document ON document.id = document_id "
     f"WHERE {OF_SOURCE} ORDER BY chunk.id",
     "ingestion": f"SELECT * FROM ingestion WHERE {OF_SOURCE} ORDER BY id",
+    "chat": f"SELECT * FROM chat WHERE account_id = {OWNER} ORDER BY id",
     "message": f"SELECT * FROM message WHERE account_id = {OWNER} ORDER BY id",
     "access_token": "SELECT id, name, scopes FROM access_token "
     f"WHERE account_id = {OWNER} ORDER BY id",
@@ -129,12 +148,22 @@ def runs(
 
 
 @pytest.fixture
-async def people(database: Database, settings: Settings, runs: Runs) -> AsyncIterator[TwoPeople]:
-    """Ann has a document, an answer from it and a token."""
+def conversations(database_url: str) -> Iterator[Conversations]:
+    """Begins chats."""
+    with open_conversations(database_url) as conversations:
+        yield conversations
+
+
+@pytest.fixture
+async def people(
+    database: Database, settings: Settings, runs: Runs, conversations: Conversations
+) -> AsyncIterator[TwoPeople]:
+    """Ann has a document, an answer from it, a chat and a token."""
     run = await to_thread.run_sync(
         runs.run, {f"{SECRET}.md": f"# {SECRET}\n\nThe boat to {SECRET} leaves at seven.\n"}
     )
-    secured = auth_required(settings)
+    # Bob sends a request to every route, and Ann asks until her document is found.
+    secured = auth_required(settings, requests_per_minute=0)
     app = create_app(secured)
     ann: Session = log_in(database, secured, runs.account_id)
     bob: Session = log_in(database, secured, join(database, "bob@example.org"))
@@ -143,6 +172,8 @@ async def people(database: Database, settings: Settings, runs: Runs) -> AsyncIte
         httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client,
     ):
         token = await new_token(client, ann, "read")
+        chat = conversations.begin(f"To {SECRET}", account_id=runs.account_id)
+        chat.ask(str(QUESTION["message"]))
 
         async def answered() -> bool:
             answer = await client.post("/v1/qa-create", json=QUESTION, headers=bearer(ann.token))
@@ -157,6 +188,7 @@ async def people(database: Database, settings: Settings, runs: Runs) -> AsyncIte
             bearer(bob.token),
             {
                 "token_id": token["id"],
+                "chat_id": chat.id,
                 "message_id": next(m["id"] for m in messages if m["role"] == "assistant"),
                 "source_id": str(runs.source_id),
                 "document_id": documents[0]["id"],
@@ -210,7 +242,13 @@ async def test_the_same_ids_lead_their_owner_to_them(people: TwoPeople) -> None:
     statuses = {op: (await people.send(op, people.ann)).status_code for op in reading}
 
     assert set(statuses.values()) == {200}, statuses
-    for operation in ("GET /v1/documents/{document_id}", "GET /v1/messages", "POST /v1/qa-create"):
+    for operation in (
+        "GET /v1/documents/{document_id}",
+        "GET /v1/messages",
+        "GET /v1/chats",
+        "GET /v1/chats/{chat_id}/messages",
+        "POST /v1/qa-create",
+    ):
         assert SECRET in (await people.send(operation, people.ann)).text, operation
 
 

@@ -43,6 +43,22 @@ class Upstream:
 
         return behave
 
+    def types(self, pieces: "asyncio.Queue[str | None]") -> Behaviour:
+        """Stream the pieces of a queue as they come; None ends the answer."""
+
+        async def behave(_: dict[str, Any]) -> Response:
+            async def body() -> AsyncIterator[str]:
+                try:
+                    while (piece := await pieces.get()) is not None:
+                        yield sse(chunk(piece))
+                    yield sse(chunk(None, finish_reason="stop")) + sse(usage()) + "data: [DONE]\n\n"
+                finally:
+                    self.stream_ended.set()
+
+            return StreamingResponse(body(), media_type="text/event-stream")
+
+        return behave
+
     def says(self, *lines: str, then_hang: bool = False, then_break: bool = False) -> Behaviour:
         """Stream these lines as they are, then end, hang, or break the connection."""
 

@@ -2,21 +2,31 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from openai.types.chat import ChatCompletionMessageParam
 
+from app.accounts.limits import Limit
 from app.chat.citations import Citable, Cited
 from app.chat.constants import NO_DOCUMENTS_FOUND, MessageStatus
+from app.chat.exceptions import AnswerUnwanted
 from app.chat.grounding import Grounding
-from app.chat.models import Answer, Citation, SourceText, TokenUsage
+from app.chat.models import (
+    Answer,
+    AnswerWithSources,
+    Citation,
+    SourceText,
+    TokenUsage,
+)
+from app.chat.past import PastMessage
 from app.chat.places import Place, find_places
 from app.chat.prompts import NO_BACKGROUND, Background, prompt_hash
-from app.chat.provenance import Provenance
+from app.chat.provenance import Provenance, TracedHistory
 from app.core.database import Queries
+from app.core.idempotency import NO_CLAIM, Claim
 from app.core.llm import Usage
 
 __all__ = [
@@ -26,31 +36,49 @@ __all__ = [
     "StoredQuestion",
     "citable",
     "nothing_found",
+    "provenance",
     "store_answer",
+    "stored_sources",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredQuestion:
-    """A question, whose it is, and what they know."""
+    """A question, whose it is, what they know, and the id that its answer will have.
+
+    `is_open` tells that others know of the answer in the making, `is_resumable` that they can read
+    it. `past` are the messages before it in its chat, oldest first; `spends` the limits that its
+    tokens count for. `claim` is the request's, which a stream settles otherwise than an answer.
+    """
 
     id: UUID
     account_id: UUID
     text: str
     background: Background
+    answer_id: UUID = field(default_factory=uuid4)
+    chat_id: UUID | None = None
+    is_open: bool = False
+    is_resumable: bool = False
+    past: Sequence[PastMessage] = ()
+    spends: Sequence[Limit] = ()
+    claim: Claim = NO_CLAIM
+    is_streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A stored question with its prompt; `messages` is None when there is nothing to ask.
 
-    `grounding` is None when the documents have nothing to do with it.
+    `grounding` is None when the documents have nothing to do with it. `query` is what was searched
+    for in place of the question.
     """
 
     question: StoredQuestion
     model: str
     messages: Sequence[ChatCompletionMessageParam] | None
     grounding: Grounding | None
+    query: str | None = None
+    history: TracedHistory | None = None
     replay_of: UUID | None = None
 
     @property
@@ -93,6 +121,18 @@ class StoredAnswer:
             prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
         )
 
+    def with_sources(self, prepared: Prepared) -> AnswerWithSources:
+        """Return it as the API words answers from documents."""
+        return AnswerWithSources(
+            **dict(self.to_answer()),
+            status=self.draft.status,
+            question_id=prepared.question.id,
+            chat_id=prepared.question.chat_id,
+            sources=prepared.sources,
+            citations=self.citations,
+            history=prepared.history,
+        )
+
     def to_answer(self) -> Answer:
         """Return it as the API words it."""
         return Answer(
@@ -104,10 +144,16 @@ class StoredAnswer:
         )
 
 
-def nothing_found(model: str) -> Draft:
+def nothing_found(prepared: Prepared) -> Draft:
     """Return the answer to a question for which there are no passages."""
-    usage = Usage(0, 0)
-    return Draft(uuid4(), NO_DOCUMENTS_FOUND, model, MessageStatus.COMPLETE, "stop", usage)
+    return Draft(
+        prepared.question.answer_id,
+        NO_DOCUMENTS_FOUND,
+        prepared.model,
+        MessageStatus.COMPLETE,
+        "stop",
+        Usage(0, 0),
+    )
 
 
 def citable(sources: Sequence[SourceText]) -> list[Citable]:
@@ -124,13 +170,18 @@ def citable(sources: Sequence[SourceText]) -> list[Citable]:
 
 
 def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAnswer:
-    """Check the quotes against the documents as they are now, and store the answer with them."""
+    """Check the quotes against the documents as they are now, and store the answer with them.
+
+    Raises:
+        AnswerUnwanted: its chat or its account has been deleted.
+    """
     account_id = prepared.question.account_id
     citations = _citations(queries, account_id, prepared.sources, draft.cited)
     # Texts of documents stay in their documents: what is deleted there must not live on here.
     row = queries.insert_answer(
         id=draft.id,
         account_id=account_id,
+        chat_id=prepared.question.chat_id,
         question_id=prepared.question.id,
         status=draft.status.value,
         model=draft.model,
@@ -138,22 +189,32 @@ def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAn
         finish_reason=draft.finish_reason,
         prompt_tokens=draft.usage.prompt_tokens,
         completion_tokens=draft.usage.completion_tokens,
-        sources=_json([_stored(source) for source in prepared.sources]),
+        sources=stored_sources(prepared),
         citations=_json(
             [citation.model_dump(mode="json", exclude={"quote"}) for citation in citations]
         ),
-        trace=_provenance(prepared).model_dump_json(),
+        trace=provenance(prepared).model_dump_json(),
     )
+    if row is None:
+        raise AnswerUnwanted
     return StoredAnswer(draft, row["created_at"].astimezone(UTC), citations)
 
 
-def _provenance(prepared: Prepared) -> Provenance:
+def stored_sources(prepared: Prepared) -> str:
+    """Return the passages in the prompt as they are kept, without their texts, as JSON."""
+    return _json([_stored(source) for source in prepared.sources])
+
+
+def provenance(prepared: Prepared) -> Provenance:
+    """Return what is kept of how an answer is made."""
     grounding = prepared.grounding
     made = Provenance(
         prompt_hash=None if prepared.messages is None else prompt_hash(prepared.messages),
         requested_model=prepared.model,
         software_background=prepared.background.software,
         hardware_background=prepared.background.hardware,
+        query=prepared.query,
+        history=prepared.history,
         replay_of=prepared.replay_of,
     )
     if grounding is None:

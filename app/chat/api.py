@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.accounts.dependencies import AskerDep, ReaderDep
+from app.accounts.dependencies import AskerDep, ReaderDep, StreamDep
+from app.accounts.idempotency import ClaimDep
 from app.chat.dependencies import ChatServiceDep
 from app.chat.history import list_messages
 from app.chat.models import (
@@ -17,7 +18,7 @@ from app.chat.models import (
 )
 from app.chat.provenance import Trace
 from app.chat.traces import Replay, read_trace, replay
-from app.core.dependencies import DatabaseDep, SettingsDep
+from app.core.dependencies import DatabaseDep
 from app.core.models import ErrorResponse
 from app.core.paging import link_to_next_page
 from app.core.streaming import EventStream, while_reader_waits
@@ -57,26 +58,22 @@ async def completion_stream(
     request: MessageRequest,
     chat: ChatServiceDep,
     caller: AskerDep,
-    settings: SettingsDep,
+    stream: StreamDep,
     connection: Request,
 ) -> EventStream:
     """The same as a stream of server-sent events."""
-    return EventStream(
-        await while_reader_waits(connection, chat.stream_completion(request, caller)),
-        keepalive_sec=settings.keepalive_sec,
-        limit_sec=settings.stream_limit_sec,
-    )
+    return stream(await while_reader_waits(connection, chat.stream_completion(request, caller)))
 
 
 @router.post("/qa-create", responses=UPSTREAM_FAILURES)
 async def qa_create(
-    request: QuestionRequest, chat: ChatServiceDep, caller: AskerDep
+    request: QuestionRequest, chat: ChatServiceDep, caller: AskerDep, claim: ClaimDep
 ) -> AnswerWithSources:
     """Answer a question from your documents, or from a selected text.
 
     `[n]` in the answer is `number` in `sources`; `citations` say which sentence there supports it.
     """
-    return await chat.ask(request, caller)
+    return await chat.ask(request, caller, claim)
 
 
 @router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
@@ -84,15 +81,18 @@ async def qa_stream(
     request: QuestionRequest,
     chat: ChatServiceDep,
     caller: AskerDep,
-    settings: SettingsDep,
+    stream: StreamDep,
     connection: Request,
+    claim: ClaimDep,
 ) -> EventStream:
-    """The same as a stream of server-sent events."""
-    return EventStream(
-        await while_reader_waits(connection, chat.stream_answer(request, caller)),
-        keepalive_sec=settings.keepalive_sec,
-        limit_sec=settings.stream_limit_sec,
-    )
+    """The same as a stream of server-sent events; one with an `Idempotency-Key` is resumable."""
+    if claim.is_keyed:
+        request = request.model_copy(update={"resumable": True})
+    answering = chat.stream_answer(request, caller, claim)
+    if request.is_resumable:
+        # Whoever leaves now may come back.
+        return stream(await answering)
+    return stream(await while_reader_waits(connection, answering))
 
 
 @router.get("/messages", responses={422: UPSTREAM_FAILURES[422], 503: UPSTREAM_FAILURES[503]})

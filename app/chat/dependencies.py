@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.chat.resuming import Resuming
 from app.chat.services import ChatService
 
-__all__ = ["ChatServiceDep"]
+__all__ = ["ChatServiceDep", "ResumingDep"]
 
 
 async def _chat(request: Request) -> ChatService:
@@ -14,4 +15,10 @@ async def _chat(request: Request) -> ChatService:
     return chat
 
 
+async def _resuming(request: Request) -> Resuming:
+    resuming: Resuming = request.state.resources.resuming
+    return resuming
+
+
 ChatServiceDep = Annotated[ChatService, Depends(_chat)]
+ResumingDep = Annotated[Resuming, Depends(_resuming)]

@@ -54,20 +54,26 @@ class Grounder:
         self._top_k = top_k
         self._generation_timeout_sec = generation_timeout_sec
 
-    async def ground(self, request: QuestionRequest, room: int, caller: Caller) -> Grounding:
+    async def ground(
+        self, request: QuestionRequest, query: str, room: int, caller: Caller
+    ) -> Grounding:
         """Find what may answer a caller's question, in `room` tokens; nothing if none is relevant.
+
+        `query` is the question, or what it means after those before it.
 
         Raises:
             IndexUnavailable, DatabaseUnavailable: a part can't be reached.
         """
         if request.selected_text is None:
-            return await self._search(request, room, caller)
-        return await self._read(request.message, request.selected_text, room)
+            return await self._search(request, query, room, caller)
+        return await self._read(query, request.selected_text, room)
 
-    async def _search(self, request: QuestionRequest, room: int, caller: Caller) -> Grounding:
+    async def _search(
+        self, request: QuestionRequest, query: str, room: int, caller: Caller
+    ) -> Grounding:
         mode = request.mode or SearchMode.HYBRID
         found = await self._retriever.search(
-            request.message,
+            query,
             caller=caller,
             limit=self._top_k,
             mode=mode,

@@ -9,7 +9,7 @@ from app.chat.models import StoredMessage, TokenUsage
 from app.core.database import Database, Queries
 from app.core.paging import decode_cursor, encode_cursor
 
-__all__ = ["list_messages"]
+__all__ = ["list_messages", "stored_message"]
 
 
 async def list_messages(
@@ -22,7 +22,7 @@ async def list_messages(
     """
     time, message_id = decode_cursor(cursor)
     rows = await database.run_statement(_list, caller.account_id, limit + 1, time, message_id)
-    page = [_stored_message(row) for row in rows[:limit]]
+    page = [stored_message(row) for row in rows[:limit]]
     more = len(rows) > limit
     return page, encode_cursor(page[-1].created_at, page[-1].id) if more else None
 
@@ -36,7 +36,8 @@ def _list(
     return list(rows)
 
 
-def _stored_message(row: dict[str, Any]) -> StoredMessage:
+def stored_message(row: dict[str, Any]) -> StoredMessage:
+    """Return a message from its columns."""
     usage = TokenUsage(
         prompt_tokens=row.pop("prompt_tokens"), completion_tokens=row.pop("completion_tokens")
     )

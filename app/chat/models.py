@@ -1,10 +1,11 @@
 """Requests and answers of the chat endpoints."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from app.chat.constants import MAX_SELECTED_CHARACTERS, ChatRole, MessageStatus
 from app.core.text import storable
@@ -13,17 +14,22 @@ from app.knowledge.search.models import SearchFilters
 
 __all__ = [
     "Answer",
+    "AnswerState",
     "AnswerWithSources",
+    "ChatMessageRequest",
     "Chunk",
     "Citation",
     "Done",
     "MessageRequest",
     "QuestionRequest",
+    "RegenerateRequest",
     "Source",
     "SourceText",
+    "Started",
     "StoredCitation",
     "StoredMessage",
     "TokenUsage",
+    "UsedHistory",
 ]
 
 QUESTION = "How do I ingest a folder?"
@@ -61,12 +67,26 @@ class QuestionRequest(MessageRequest):
         Annotated[str, Field(max_length=MAX_SELECTED_CHARACTERS), AfterValidator(storable)] | None
     ) = Field(
         default=None,
-        description="Answer from this text alone, and not from the documents. It is not stored.",
+        description="Answer from this text alone, and not from the documents. It is not kept with "
+        "the answer.",
     )
     mode: SearchMode | None = Field(
         default=None, description="How passages are found; unset means `hybrid`."
     )
     filters: SearchFilters | None = None
+    chat_id: UUID | None = Field(
+        default=None, description="The chat that the question goes on with."
+    )
+    resumable: bool = Field(
+        default=False,
+        description="Go on for a while when the connection breaks, so that "
+        "`GET /v1/messages/{id}/stream` leads back to the answer. Every question in a chat does.",
+    )
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether its answer goes on without its reader."""
+        return self.resumable or self.chat_id is not None
 
     @model_validator(mode="after")
     def _one_place_to_look(self) -> Self:
@@ -78,11 +98,75 @@ class QuestionRequest(MessageRequest):
         return self
 
 
+class ChatMessageRequest(QuestionRequest):
+    """The next question of a chat, or another one in place of an earlier one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"message": QUESTION},
+                {"message": "And how do I delete one?", "stream": True},
+                {"message": "Thank you! Say it in one sentence.", "retrieval": False},
+            ]
+        }
+    )
+
+    chat_id: SkipJsonSchema[None] = None
+    resumable: SkipJsonSchema[Literal[True]] = True
+    retrieval: bool = Field(
+        default=True, description="Answer from the documents; else from the chat alone."
+    )
+    stream: bool = Field(default=False, description="Answer as server-sent events.")
+    parent_id: UUID | None = Field(
+        default=None,
+        description="The message of the chat that it follows; unset means the last one of the "
+        "branch that is shown.",
+    )
+    edits: UUID | None = Field(
+        default=None,
+        description="The question that it replaces: it follows what that one follows, in a branch "
+        "of its own. Nothing is lost.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place_in_the_chat(self) -> Self:
+        if self.parent_id is not None and self.edits is not None:
+            raise ValueError("parent_id and edits both say where it stands: leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _without_documents(self) -> Self:
+        looks = (self.filters, self.mode, self.selected_text)
+        if self.retrieval is False and any(one is not None for one in looks):
+            raise ValueError(
+                "retrieval is off: leave filters, mode and selected_text out, or switch it on"
+            )
+        return self
+
+
+class RegenerateRequest(ChatMessageRequest):
+    """Another answer to a question of a chat."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"model": "gpt-5"}]})
+
+    message: SkipJsonSchema[Literal[""]] = ""
+    retrieval: bool | None = Field(  # type: ignore[assignment]
+        default=None, description="By default as before, and so are `filters` and `mode`."
+    )
+    parent_id: SkipJsonSchema[None] = None
+    edits: SkipJsonSchema[None] = None
+    message_id: UUID | None = Field(
+        default=None,
+        description="The question, or an answer to it; unset means the last one of the branch "
+        "that is shown.",
+    )
+
+
 class TokenUsage(BaseModel):
     """Tokens, as the language model counts them; null where it doesn't say."""
 
-    prompt_tokens: int | None = Field(examples=[812])
-    completion_tokens: int | None = Field(examples=[57])
+    prompt_tokens: int | None = Field(default=None, examples=[812])
+    completion_tokens: int | None = Field(default=None, examples=[57])
 
 
 class Source(BaseModel):
@@ -155,11 +239,23 @@ class Answer(BaseModel):
     usage: TokenUsage
 
 
+class UsedHistory(BaseModel):
+    """What the language model was told of the messages before a question."""
+
+    given: int = Field(default=0, description="Messages that it was given word for word.")
+    summarised: int = Field(default=0, description="Older ones that it was given in a summary.")
+    left_out: int = Field(default=0, description="Still older ones that there was no room for.")
+
+
 class AnswerWithSources(Answer):
     """An answer from your documents."""
 
+    status: MessageStatus = Field(description="`cancelled` when somebody has stopped it.")
+    question_id: UUID
+    chat_id: UUID | None = None
     sources: list[SourceText]
     citations: list[Citation]
+    history: UsedHistory | None = Field(default=None, description="In a chat only.")
 
 
 class StoredMessage(BaseModel):
@@ -168,6 +264,10 @@ class StoredMessage(BaseModel):
     created_at: datetime
     id: UUID
     question_id: UUID | None = Field(description="The question that an answer belongs to.")
+    chat_id: UUID | None = None
+    parent_id: UUID | None = Field(
+        default=None, description="Of a question in a chat: the message that it follows."
+    )
     role: ChatRole
     status: MessageStatus
     model: str
@@ -187,9 +287,26 @@ class Chunk(BaseModel):
     finish_reason: str | None
 
 
+class AnswerState(BaseModel):
+    """How far an answer has come."""
+
+    id: UUID
+    status: MessageStatus
+    message: str = Field(examples=["To ingest a"])
+
+
+class Started(BaseModel):
+    """The data of the `started` event that a stream begins with which can be resumed."""
+
+    id: UUID = Field(description="The answer's; `GET /v1/messages/{id}/stream` resumes it.")
+    question_id: UUID
+    chat_id: UUID | None
+
+
 class Done(BaseModel):
-    """The data of the `done` event that ends a complete stream."""
+    """The data of the `done` event that ends a stream which did not fail."""
 
     id: UUID
     model: str
+    status: MessageStatus = Field(description="`cancelled` when somebody has stopped it.")
     usage: TokenUsage

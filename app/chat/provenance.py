@@ -9,12 +9,20 @@ from pydantic import BaseModel, Field
 
 from app.accounts.models import Level
 from app.chat.constants import MessageStatus
-from app.chat.models import Source, SourceText, StoredCitation
+from app.chat.models import Source, SourceText, StoredCitation, UsedHistory
 from app.knowledge.passages import RetrievedPassage
 from app.knowledge.retrieval import SearchMode
 from app.knowledge.search.models import LegScore, SearchFilters
 
-__all__ = ["Provenance", "Trace", "TracedPassage", "UsedPassage", "UsedSettings", "text_hash"]
+__all__ = [
+    "Provenance",
+    "Trace",
+    "TracedHistory",
+    "TracedPassage",
+    "UsedPassage",
+    "UsedSettings",
+    "text_hash",
+]
 
 
 class UsedPassage(BaseModel):
@@ -63,6 +71,15 @@ class UsedSettings(BaseModel):
     generation_timeout_sec: float
 
 
+class TracedHistory(UsedHistory):
+    """Which messages those were."""
+
+    message_ids: list[UUID] = Field(default=[], description="Given word for word, oldest first.")
+    summary_of: UUID | None = Field(
+        default=None, description="The last message that the summary sums up."
+    )
+
+
 class _Made(BaseModel):
     """How an answer was made, apart from its passages."""
 
@@ -78,6 +95,12 @@ class _Made(BaseModel):
     settings: UsedSettings | None = Field(
         default=None, description="Null for a completion without documents."
     )
+    query: str | None = Field(
+        default=None,
+        description="What was searched for in place of a question that only makes sense after "
+        "those before it.",
+    )
+    history: TracedHistory | None = Field(default=None, description="In a chat only.")
     left_out: int = Field(
         default=0, description="Passages that the context window had no room for."
     )

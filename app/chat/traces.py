@@ -1,5 +1,6 @@
 """How a stored answer came about, and the same answer once more from the same passages."""
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
@@ -13,10 +14,13 @@ from app.accounts.models import Caller
 from app.chat.answers import Prepared, StoredQuestion
 from app.chat.exceptions import PassagesGone
 from app.chat.grounding import Grounding
+from app.chat.histories import read_history
 from app.chat.models import AnswerWithSources, Source, SourceText, StoredCitation
+from app.chat.past import NO_HISTORY, PackedHistory
+from app.chat.preparing import prepare
 from app.chat.prompts import Background, completion_messages
 from app.chat.provenance import Provenance, Trace, TracedPassage, UsedPassage, text_hash
-from app.chat.services import ChatService, prepare
+from app.chat.services import ChatService
 from app.core.database import Database, Queries
 from app.core.exceptions import NotFound
 
@@ -63,6 +67,8 @@ async def read_trace(database: Database, message_id: UUID, caller: Caller) -> Tr
 async def replay(database: Database, chat: ChatService, message_id: UUID, caller: Caller) -> Replay:
     """Answer a question again from the passages of an earlier answer, and store that, too.
 
+    In a chat, it comes after the same messages again, and does not become one of the chat.
+
     The model is the one that was asked for, if it is still allowed, else the default; it is told
     what it was told then of the one who asks.
 
@@ -70,11 +76,15 @@ async def replay(database: Database, chat: ChatService, message_id: UUID, caller
         NotFound: the caller has no such answer.
         PassagesGone: a passage was changed, deleted or hidden from the caller since, or was of a
             selected text.
+        MessagesGone: the messages before it in its chat are not there any more.
         UpstreamFailed, UpstreamTimedOut: the language model failed.
     """
     before = await read_trace(database, message_id, caller)
     model = chat.model_or_default(before.requested_model)
-    answer = await chat.answer(_prepared(before, model, caller))
+    history = NO_HISTORY
+    if before.history is not None:
+        history = await database.run(read_history, before.history, caller.account_id)
+    answer = await chat.replay(_prepared(before, model, history, caller), caller)
     after = await read_trace(database, answer.id, caller)
     return Replay(
         replay_of=before.id,
@@ -139,12 +149,19 @@ def _shifted(
     return citation.model_copy(update={"start": start, "end": end})
 
 
-def _prepared(before: Trace, model: str, caller: Caller) -> Prepared:
+def _prepared(before: Trace, model: str, history: PackedHistory, caller: Caller) -> Prepared:
     background = Background(before.software_background, before.hardware_background)
     question = StoredQuestion(before.question_id, caller.account_id, before.question, background)
     if before.settings is None:
-        messages = completion_messages(question.text)
-        return Prepared(question, model, messages, grounding=None, replay_of=before.id)
+        messages = completion_messages(question.text, history=history)
+        return Prepared(
+            question,
+            model,
+            messages,
+            grounding=None,
+            history=before.history,
+            replay_of=before.id,
+        )
     if before.selected_text_hash is not None:
         raise PassagesGone("It was answered from a selected text, which is not stored: ask again.")
     gone = [passage.number for passage in before.passages if passage.text is None]
@@ -162,7 +179,10 @@ def _prepared(before: Trace, model: str, caller: Caller) -> Prepared:
         selected_text_hash=None,
         timings_ms={},
     )
-    return prepare(question, model, grounding, replay_of=before.id)
+    prepared = prepare(
+        question, model, grounding, history=history, meant=before.query, replay_of=before.id
+    )
+    return dataclasses.replace(prepared, history=before.history)
 
 
 def _source_text(passage: TracedPassage) -> SourceText:

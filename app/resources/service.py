@@ -11,15 +11,24 @@ from anyio import to_thread
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from app.accounts.mail import Mailer
+from app.accounts.models import LOCAL_ACCOUNT
+from app.accounts.token_watch import TokenWatch
 from app.chat.budget import TokenBudget
+from app.chat.followups import REWRITING_SEC, FollowUps
 from app.chat.grounding import Grounder
+from app.chat.histories import Histories
+from app.chat.live import LiveAnswers
 from app.chat.offline import create_offline_model
+from app.chat.preparing import Preparer
+from app.chat.resuming import Resuming
 from app.chat.services import ChatService
+from app.chat.summaries import SUMMARY_SEC, Summaries
 from app.core.asgi_transport import StreamingASGITransport
-from app.core.database import Database
+from app.core.database import Database, Queries
 from app.core.exceptions import AppError
 from app.core.llm import LLM
 from app.core.models import PartStatus
+from app.core.processes import Process
 from app.core.queue import QueueStatus, read_queue
 from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
@@ -37,6 +46,8 @@ from settings import Settings
 
 __all__ = ["Resources", "open_resources"]
 
+# Whoever waits longer than this for what another request holds keeps a connection from the others.
+LOCK_TIMEOUT_SEC = 10
 UPSTREAM_CONNECT_SEC = 10
 # What the language model's server asks to wait longer for is left to the caller.
 RETRY_WITHIN_SEC = 3
@@ -50,10 +61,13 @@ class Resources:
 
     settings: Settings
     database: Database
+    process: Process
     live_model: LiveModel
     retriever: Retriever
     chat: ChatService
+    resuming: Resuming
     mailer: Mailer
+    token_watch: TokenWatch
 
     @property
     def embedder(self) -> Embedder:
@@ -141,7 +155,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         # Both take most of a second; neither needs the other.
         loading = asyncio.create_task(to_thread.run_sync(load_embedder, settings))
         stack.push_async_callback(_end, loading)
-        database = await stack.enter_async_context(open_database(settings))
+        database = await stack.enter_async_context(
+            open_database(settings, lock_timeout_sec=LOCK_TIMEOUT_SEC)
+        )
         await database.run(require_model_of_index, settings.embedding_model)
         encoder = SparseEncoder()
         model = await _open_model(settings, database, encoder, await loading)
@@ -150,7 +166,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             model.index,
             model.embedder,
             encoder,
-            by_reader=settings.requires_auth,
+            by_reader=settings.requires_auth or await database.run_statement(_has_other_accounts),
             reranker=await to_thread.run_sync(load_reranker, settings),
             diverse=settings.retrieval_mmr,
         )
@@ -170,16 +186,41 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             top_k=settings.retrieval_top_k,
             generation_timeout_sec=settings.generation_timeout_sec,
         )
-        chat = ChatService(
+        process = Process(database.url)
+        await process.start()
+        stack.push_async_callback(process.aclose)
+        live = LiveAnswers(database, process.id, resume_sec=settings.stream_resume_sec)
+        stack.push_async_callback(live.aclose)
+        live.start()
+        resuming = Resuming(database, live)
+        # The offline model makes no sentences of its own.
+        rewriting = LLM(client, timeout_sec=REWRITING_SEC) if settings.has_language_model else None
+        summing_up = LLM(client, timeout_sec=SUMMARY_SEC) if settings.has_language_model else None
+        preparer = Preparer(
             database,
             grounder,
             budget,
-            LLM(client, timeout_sec=settings.generation_timeout_sec),
+            FollowUps(rewriting),
+            Histories(budget, Summaries(database, budget, summing_up) if summing_up else None),
+            live,
             models=settings.models,
             max_message_characters=settings.max_message_characters,
+            generation_limit=settings.generation_limit,
         )
+        llm = LLM(client, timeout_sec=settings.generation_timeout_sec)
+        chat = ChatService(database, preparer, budget, llm, live, resuming)
         stack.push_async_callback(chat.aclose)
-        yield Resources(settings, database, live_model, retriever, chat, Mailer(settings))
+        yield Resources(
+            settings,
+            database,
+            process,
+            live_model,
+            retriever,
+            chat,
+            resuming,
+            Mailer(settings),
+            TokenWatch(database),
+        )
 
 
 async def _load_and_open_model(
@@ -203,6 +244,12 @@ async def _open_model(
         await model.aclose()
         raise
     return model
+
+
+def _has_other_accounts(queries: Queries) -> bool:
+    """Whether there may be somebody's private things, from a time when AUTH was required."""
+    has: bool = queries.has_other_accounts(local_account_id=LOCAL_ACCOUNT)
+    return has
 
 
 def _describe(lag: Lag) -> str | None:

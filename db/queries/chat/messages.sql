@@ -10,25 +10,34 @@ FROM question
 JOIN account ON account.id = question.account_id
 
 -- :name insert_answer :one
--- :doc Store an answer with what it was made from; none when its account has been deleted.
+-- :doc Store an answer with what it was made from; of a chat, show its branch. None when its account
+-- :doc or its chat has been deleted, or the part that there was has been stored already.
 WITH owner AS (
     -- Before the question, as whoever deletes the account does.
     SELECT id FROM account WHERE id = :account_id FOR KEY SHARE
+), shown AS (
+    UPDATE chat
+    SET head_id = :id, updated_at = now()
+    FROM owner
+    WHERE chat.id = :chat_id AND chat.account_id = owner.id
+    RETURNING chat.id
 )
 INSERT INTO message (
-    id, account_id, question_id, role, status, model, message, finish_reason,
+    id, account_id, chat_id, question_id, role, status, model, message, finish_reason,
     prompt_tokens, completion_tokens, sources, citations, trace
 )
-SELECT :id, owner.id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
+SELECT :id, owner.id, :chat_id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
     :prompt_tokens, :completion_tokens, CAST(:sources AS jsonb), CAST(:citations AS jsonb),
     CAST(:trace AS jsonb)
 FROM owner
+WHERE CAST(:chat_id AS uuid) IS NULL OR EXISTS (SELECT FROM shown)
+ON CONFLICT (id) DO NOTHING
 RETURNING id, created_at
 
 -- :name list_messages :many
 -- :doc An account's newest messages, from the one after the cursor on.
-SELECT id, question_id, role, status, model, message, prompt_tokens, completion_tokens,
-    sources, citations, created_at
+SELECT id, question_id, chat_id, parent_id, role, status, model, message, prompt_tokens,
+    completion_tokens, sources, citations, created_at
 FROM message
 WHERE account_id = :account_id
     AND (

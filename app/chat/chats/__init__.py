@@ -1,0 +1,1 @@
+"""Chats: conversations whose messages follow each other in branches."""
