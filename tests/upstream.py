@@ -10,9 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-__all__ = ["MODEL", "Upstream", "chunk", "sse"]
+__all__ = ["MODEL", "Pieces", "Upstream", "chunk", "sse", "usage"]
 
 MODEL = "test-model"
+# What the language model says next; None ends the answer.
+Pieces = asyncio.Queue[str | None]
 Behaviour = Callable[[dict[str, Any]], Awaitable[Response]]
 
 
@@ -43,7 +45,7 @@ class Upstream:
 
         return behave
 
-    def types(self, pieces: "asyncio.Queue[str | None]") -> Behaviour:
+    def types(self, pieces: Pieces) -> Behaviour:
         """Stream the pieces of a queue as they come; None ends the answer."""
 
         async def behave(_: dict[str, Any]) -> Response:

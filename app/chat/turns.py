@@ -113,19 +113,8 @@ def begin_question(queries: Queries, new: NewQuestion) -> StoredQuestion:
     )
     if new.is_streamed:
         new.claim.generates(queries, new.answer_id)
-    return StoredQuestion(
-        question_id,
-        new.account_id,
-        new.text,
-        background,
-        new.answer_id,
-        new.chat_id,
-        is_open=True,
-        is_resumable=new.is_resumable,
-        claim=new.claim,
-        is_streamed=new.is_streamed,
-        past=_past(queries, new.account_id, new.chat_id, parent_id),
-    )
+    past = _past(queries, new, parent_id)
+    return _open_question(new, question_id, new.text, background, past)
 
 
 def begin_answer(queries: Queries, repeated: RepeatedQuestion) -> StoredQuestion:
@@ -143,19 +132,8 @@ def begin_answer(queries: Queries, repeated: RepeatedQuestion) -> StoredQuestion
     if row["role"] == ChatRole.ASSISTANT:
         row = _find_message(queries, repeated, row["question_id"], field="message_id")
     _begin_answer(queries, repeated, row["id"])
-    return StoredQuestion(
-        row["id"],
-        repeated.account_id,
-        row["message"],
-        background,
-        repeated.answer_id,
-        repeated.chat_id,
-        is_open=True,
-        is_resumable=repeated.is_resumable,
-        claim=repeated.claim,
-        is_streamed=repeated.is_streamed,
-        past=_past(queries, repeated.account_id, repeated.chat_id, row["parent_id"]),
-    )
+    past = _past(queries, repeated, row["parent_id"])
+    return _open_question(repeated, row["id"], row["message"], background, past)
 
 
 def begin_replay(queries: Queries, repeated: RepeatedQuestion) -> None:
@@ -247,6 +225,25 @@ def _begin_answer(queries: Queries, repeated: RepeatedQuestion, question_id: UUI
         repeated.claim.generates(queries, repeated.answer_id)
 
 
+def _open_question(
+    asked: Asked, question_id: UUID, text: str, background: Background, past: list[PastMessage]
+) -> StoredQuestion:
+    """Return a question whose answer others know to be in the making."""
+    return StoredQuestion(
+        question_id,
+        asked.account_id,
+        text,
+        background,
+        asked.answer_id,
+        asked.chat_id,
+        is_open=True,
+        is_resumable=asked.is_resumable,
+        past=past,
+        claim=asked.claim,
+        is_streamed=asked.is_streamed,
+    )
+
+
 def _kept_sec(asked: Asked) -> int:
     return KEYED_KEPT_SEC if asked.claim.is_keyed else KEPT_SEC
 
@@ -303,13 +300,14 @@ def _find_message(
     return row
 
 
-def _past(
-    queries: Queries, account_id: UUID, chat_id: UUID | None, message_id: UUID | None
-) -> list[PastMessage]:
+def _past(queries: Queries, asked: Asked, message_id: UUID | None) -> list[PastMessage]:
     if message_id is None:
         return []
     rows = queries.read_branch(
-        account_id=account_id, chat_id=chat_id, message_id=message_id, limit=PAST_MESSAGES
+        account_id=asked.account_id,
+        chat_id=asked.chat_id,
+        message_id=message_id,
+        limit=PAST_MESSAGES,
     )
     newest_first = [PastMessage(row["id"], ChatRole(row["role"]), row["message"]) for row in rows]
     return newest_first[::-1]

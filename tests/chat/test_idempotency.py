@@ -1,29 +1,18 @@
 """`Idempotency-Key` on questions: asked once, answered the same, as an answer and as a stream."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from settings import Settings
 from tests.chat.chats.asking import begin_chat, next_event, open_stream
-from tests.support import execute, fetch, open_client, parse_events
+from tests.support import execute, fetch, parse_events
 from tests.upstream import Upstream
 
 KEY = {"Idempotency-Key": "the first"}
 MESSAGES = "SELECT role, message FROM message ORDER BY created_at, role DESC"
 SELECTED = {"message": "When is it open?", "selected_text": "It is open from 9 to 17."}
-
-
-@pytest.fixture
-async def other_api(
-    upstream_settings: Settings, embedder: object
-) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of another process on the same database."""
-    async with open_client(upstream_settings) as client:
-        yield client
 
 
 async def send(

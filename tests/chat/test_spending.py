@@ -10,9 +10,7 @@ import pytest
 from settings import Settings
 from tests.chat.chats.asking import begin_chat, next_event, open_stream
 from tests.support import eventually, execute, fetch, open_client, parse_events
-from tests.upstream import MODEL, Upstream, chunk, completion, sse
-
-Pieces = asyncio.Queue[str | None]
+from tests.upstream import MODEL, Pieces, Upstream, chunk, completion, sse
 
 PER_DAY = 1000
 # As the language model says, of every answer.
@@ -32,14 +30,6 @@ async def client(
     limited = upstream_settings.model_copy(update={"tokens_per_day": PER_DAY})
     async with open_client(limited) as client:
         yield client
-
-
-@pytest.fixture
-def pieces(upstream: Upstream) -> Pieces:
-    """What the language model says next, as the test puts it in."""
-    pieces: Pieces = asyncio.Queue()
-    upstream.behave = upstream.types(pieces)
-    return pieces
 
 
 def spent(database_url: str) -> int:

@@ -19,20 +19,11 @@ from settings import Settings
 from tests.chat.chats.asking import begin_chat, open_stream, say
 from tests.processes import running
 from tests.support import Event, eventually, execute, fetch, open_client, parse_events
-from tests.upstream import MODEL, Upstream
+from tests.upstream import MODEL, Pieces, Upstream
 
-Pieces = asyncio.Queue[str | None]
 ANSWERS = "SELECT message, status FROM message WHERE role = 'assistant' ORDER BY created_at"
 OPEN = "SELECT id FROM generation WHERE ended_at IS NULL"
 BODY = {"message": "Count!", "retrieval": False, "stream": True}
-
-
-@pytest.fixture
-def pieces(upstream: Upstream) -> Pieces:
-    """What the language model says next, as the test puts it in."""
-    pieces: Pieces = asyncio.Queue()
-    upstream.behave = upstream.types(pieces)
-    return pieces
 
 
 @asynccontextmanager

@@ -13,30 +13,12 @@ from app.core.database import Database
 from settings import Settings
 from tests.chat.chats.asking import begin_chat, next_event, open_stream
 from tests.support import Event, eventually, execute, fetch, open_client, parse_events
-from tests.upstream import Upstream, chunk, sse, usage
+from tests.upstream import Pieces, Upstream, chunk, sse, usage
 
-Pieces = asyncio.Queue[str | None]
 ANSWERS = "SELECT message, status FROM message WHERE role = 'assistant'"
 OPEN = "SELECT id FROM generation WHERE ended_at IS NULL"
 WORDS = [f"w{number} " for number in range(60)]
 BODY = {"message": "Count!", "retrieval": False, "stream": True}
-
-
-@pytest.fixture
-def pieces(upstream: Upstream) -> Pieces:
-    """What the language model says next, as the test puts it in."""
-    pieces: Pieces = asyncio.Queue()
-    upstream.behave = upstream.types(pieces)
-    return pieces
-
-
-@pytest.fixture
-async def other_api(
-    upstream_settings: Settings, embedder: object
-) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of another process on the same database."""
-    async with open_client(upstream_settings) as client:
-        yield client
 
 
 async def ask(client: httpx2.AsyncClient) -> str:

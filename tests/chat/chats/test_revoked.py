@@ -12,9 +12,8 @@ from settings import Settings
 from tests.accounts.people import auth_required, bearer, join, log_in, new_token
 from tests.chat.chats.asking import begin_chat, next_event, open_stream
 from tests.support import eventually, fetch, open_client, parse_events
-from tests.upstream import Upstream
+from tests.upstream import Pieces, Upstream
 
-Pieces = asyncio.Queue[str | None]
 BODY = {"message": "Count!", "retrieval": False, "stream": True}
 ANSWERS = "SELECT message, status FROM message WHERE role = 'assistant'"
 
@@ -38,14 +37,6 @@ def other_session(database: Database, secured: Settings) -> Session:
 async def client(secured: Settings, embedder: object) -> AsyncIterator[httpx2.AsyncClient]:
     async with open_client(secured) as client:
         yield client
-
-
-@pytest.fixture
-def pieces(upstream: Upstream) -> Pieces:
-    """What the language model says next, as the test puts it in."""
-    pieces: Pieces = asyncio.Queue()
-    upstream.behave = upstream.types(pieces)
-    return pieces
 
 
 async def lose_the_token(client: httpx2.AsyncClient, session: Session, pieces: Pieces) -> str:

@@ -24,9 +24,8 @@ from settings import Settings
 from tests.chat.chats.asking import begin_chat, next_event, open_stream
 from tests.chat.chats.conversations import DEAD_SEC, Conversations
 from tests.support import Event, eventually, execute, fetch, open_client, parse_events
-from tests.upstream import Upstream
+from tests.upstream import Pieces, Upstream
 
-Pieces = asyncio.Queue[str | None]
 # What is done in place of a call of PostgreSQL, which it is given.
 Instead = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
@@ -38,23 +37,6 @@ SEEM_DEAD = "UPDATE process SET alive_until = now() - interval '1 second'"
 BODY = {"message": "Count!", "retrieval": False, "stream": True}
 PLAIN = {"message": "Count!"}
 KEY = {"Idempotency-Key": "the first"}
-
-
-@pytest.fixture
-def pieces(upstream: Upstream) -> Pieces:
-    """What the language model says next, as the test puts it in."""
-    pieces: Pieces = asyncio.Queue()
-    upstream.behave = upstream.types(pieces)
-    return pieces
-
-
-@pytest.fixture
-async def other_api(
-    upstream_settings: Settings, embedder: object
-) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of another process on the same database."""
-    async with open_client(upstream_settings) as client:
-        yield client
 
 
 @pytest.fixture
