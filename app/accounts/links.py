@@ -8,9 +8,10 @@ from app.accounts.mail import Mailer
 from app.accounts.tokens import hash_token, new_secret
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError
+from app.core.links import public_url
 from settings import Settings
 
-__all__ = ["LinkNotValid", "public_url", "send_link", "use_link"]
+__all__ = ["LinkNotValid", "send_link", "use_link"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +78,6 @@ def use_link(queries: Queries, settings: Settings, token: str) -> dict[str, Any]
         # deleted since the link was sent
         raise LinkNotValid
     return account
-
-
-def public_url(settings: Settings) -> str:
-    """Where people reach bRAG, without a slash at the end."""
-    if settings.public_url:
-        return settings.public_url
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
 
 
 def _store_link(queries: Queries, settings: Settings, email: str, *, registers: bool) -> str | None:
