@@ -3,6 +3,8 @@
 import fcntl
 import gc
 import logging
+import os
+import shutil
 import signal
 import socket
 import uuid
@@ -28,14 +30,20 @@ from tests.upstream import MODEL, Upstream
 TEMPLATE = "brag_template"
 # Where `make test` prepared the model, whatever the tests set afterwards.
 MODELS_DIR = load_settings().models_dir
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 8 * 1024**3
 
 Ingest = Callable[..., Awaitable[dict[str, object]]]
 
 
 def pytest_configure() -> None:
-    """Let processes be interrupted, even if a shell has started the tests in the background."""
+    """Let processes be interrupted, and keep what tests write in memory, where there is room."""
+    # A shell that has started the tests in the background ignores it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Every test opens a database and an index of its own, and waits for the disk a lot.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
