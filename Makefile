@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev prepare run-dev run worker test check lint eval bench schema compile upgrade \
+.PHONY: help install install-dev prepare run-dev run worker test test-browser check lint eval bench schema compile upgrade \
 	sync sync-dev pre-commit clean
 
 help: ## Show this list
@@ -23,6 +23,9 @@ worker: prepare ## Ingest for the DATABASE_URL that an API serves; as many of th
 
 test: install-dev prepare ## Run the tests, in parallel
 	$(BIN)/python -m pytest -n auto
+
+test-browser: install-dev prepare ## Run the tests of the page, in a real Chromium
+	$(BIN)/python -m pytest -n auto tests/web/browser
 
 check: install-dev ## Verify style, types and import rules; change nothing
 	$(BIN)/ruff check .

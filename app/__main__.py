@@ -272,6 +272,7 @@ def serve(
         port=settings.port,
         reload=reload,
         reload_dirs=[str(ROOT / name) for name in ("app", "db", "settings")] if reload else None,
+        reload_includes=["*.py", "*.html", "*.css", "*.js"] if reload else None,
         # create_app configures logs, uvicorn's own included.
         log_config=None,
         timeout_graceful_shutdown=10,

@@ -29,6 +29,7 @@ from app.knowledge.ingestions.api import router as ingestions_router
 from app.knowledge.search.api import router as search_router
 from app.knowledge.sources.api import router as sources_router
 from app.resources.service import Resources, open_resources
+from app.web.api import page_router
 from app.worker.embedded import embedded_worker
 from settings import Settings
 
@@ -107,4 +108,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(ingestions_router, responses=NEEDS_SCOPE)
     api.include_router(search_router, responses=NEEDS_SCOPE)
     api.include_router(compat_router)
+    api.include_router(page_router(settings))
     return api

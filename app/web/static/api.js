@@ -1,0 +1,65 @@
+// Requests to bRAG. Everything that fails is an ApiError with `status`, `code` and a plain message.
+
+const CSRF_KEY = "brag.csrf";
+
+export class ApiError extends Error {
+  constructor(status, body, headers) {
+    const error = body?.error ?? {};
+    super(error.message || body?.detail || `The server answered with status ${status}.`);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = error.code ?? "";
+    this.details = error.details ?? {};
+    this.requestId = error.request_id ?? "";
+    this.retryAfter = Number(headers?.get("retry-after")) || 0;
+  }
+}
+
+// What happens when somebody has to sign in; the router sets it.
+let signIn = () => {};
+export const onSignedOut = (action) => { signIn = action; };
+
+// The proof that a request is this page's own. It is of no use without the cookie, which no script
+// can read.
+export const rememberCsrf = (token) => localStorage.setItem(CSRF_KEY, token);
+export const forgetCsrf = () => localStorage.removeItem(CSRF_KEY);
+
+// Send a request and return the Response; `body` is sent as JSON, a FormData as it is.
+export async function send(method, path, body, { signal, headers = {} } = {}) {
+  const init = { method, signal, headers: { Accept: "application/json", ...headers } };
+  const csrf = localStorage.getItem(CSRF_KEY);
+  if (csrf && method !== "GET") init.headers["X-CSRF-Token"] = csrf;
+  if (body instanceof FormData) {
+    init.body = body;
+  } else if (body !== undefined) {
+    init.headers["Content-Type"] = "application/json";
+    init.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { detail: "The server can't be reached. Is it running?" });
+  }
+  if (response.ok) return response;
+  const error = new ApiError(
+    response.status, await response.json().catch(() => null), response.headers,
+  );
+  const isLogin = path.startsWith("/v1/login") || path.startsWith("/v1/register");
+  if ((error.status === 401 && !isLogin) || error.code === "csrf_proof_missing") signIn(error);
+  throw error;
+}
+
+// Send a request and return what the answer holds; null when it holds nothing.
+export async function api(method, path, body, options) {
+  const response = await send(method, path, body, options);
+  return response.status === 204 ? null : response.json();
+}
+
+// Return a page of a list, and the path of the next one or null.
+export async function page(path, options) {
+  const response = await send("GET", path, undefined, options);
+  const next = /<([^>]+)>; rel="next"/.exec(response.headers.get("link") ?? "");
+  return { items: await response.json(), next: next ? next[1] : null };
+}
