@@ -23,7 +23,11 @@ async def test_every_view_is_one_click_away(site: Site, view: str) -> None:
 async def test_the_first_load_is_small(open_site: OpenSite, settings: Settings) -> None:
     site = await open_site(settings, address=None)
     answers: list[Response] = []
-    site.page.on("response", lambda answer: answers.append(answer))
+
+    def note(answer: Response) -> None:
+        answers.append(answer)
+
+    site.page.on("response", note)
 
     await site.page.goto(f"{site.url}/", wait_until="networkidle")
 
