@@ -3,13 +3,15 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 
 from app.accounts import api_tokens, profile
+from app.accounts.authentication import csrf_token_for_page
 from app.accounts.dependencies import CallerDep
 from app.accounts.exceptions import Forbidden
 from app.accounts.models import Caller
 from app.accounts.schemas import (
+    Account,
     ApiToken,
     DeletedAccount,
     NewApiToken,
@@ -85,9 +87,21 @@ async def logout(
 
 
 @router.get("/me")
-async def get_account(caller: CallerDep, database: DatabaseDep) -> Profile:
+async def get_account(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    database: DatabaseDep,
+    settings: SettingsDep,
+) -> Account:
     """Your account."""
-    return await profile.find(database, caller.account_id)
+    response.headers["Cache-Control"] = "no-store"
+    found = await profile.find(database, caller.account_id)
+    return Account(
+        **found.model_dump(),
+        auth=settings.auth,
+        csrf_token=csrf_token_for_page(request, settings),
+    )
 
 
 @router.patch("/me", responses=FORBIDDEN | INVALID)

@@ -12,7 +12,7 @@ from app.accounts.tokens import SESSION_PREFIX, csrf_token, hash_token, is_intac
 from app.core.database import Database
 from settings import Settings
 
-__all__ = ["CSRF_HEADER", "authenticate"]
+__all__ = ["CSRF_HEADER", "authenticate", "csrf_token_for_page"]
 
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -57,6 +57,20 @@ async def authenticate(request: Request, database: Database, settings: Settings)
         requests_per_minute=row["requests_per_minute"],
         tokens_per_day=row["tokens_per_day"],
     )
+
+
+def csrf_token_for_page(request: Request, settings: Settings) -> str | None:
+    """Return what a page proves itself with that was loaded anew; its session is known to be valid.
+
+    Only our own page is told: a browser sends no `Origin` with what a page gets from where it came
+    from itself, and always with what a page of another origin could read.
+    """
+    token = request.cookies.get(COOKIE, "")
+    fetched_from = request.headers.get("Sec-Fetch-Site", "same-origin")
+    is_own = "Origin" not in request.headers and fetched_from == "same-origin"
+    if not settings.requires_auth or _bearer(request) is not None or not is_own:
+        return None
+    return csrf_token(settings, token)
 
 
 def _bearer(request: Request) -> str | None:

@@ -8,8 +8,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.accounts.models import Level, Scope
 from app.core.text import one_line, storable
+from settings import Auth
 
 __all__ = [
+    "Account",
     "ApiToken",
     "DeletedAccount",
     "NewApiToken",
@@ -57,6 +59,16 @@ class Profile(BaseModel):
     software_background: Level | None
     hardware_background: Level | None
     created_at: datetime
+
+
+class Account(Profile):
+    """One's own account, and what a page has to know to go on with it."""
+
+    auth: Auth = Field(description="`off`: nobody logs in, and this is the local account.")
+    csrf_token: str | None = Field(
+        description="For a page of this server's own that has a session's cookie: what it sends as "
+        "`X-CSRF-Token`. null for all others."
+    )
 
 
 class ProfileChange(BaseModel):

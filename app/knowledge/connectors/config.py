@@ -8,9 +8,11 @@ from app.core.text import storable
 
 __all__ = [
     "DEFAULT_PATTERNS",
+    "AutoConfig",
     "FolderConfig",
     "GitConfig",
     "GitHubConfig",
+    "NewSourceConfig",
     "SourceConfig",
     "WebConfig",
 ]
@@ -67,6 +69,21 @@ class WebConfig(_Config):
     max_pages: int = Field(500, ge=1, le=20_000)
 
 
+class AutoConfig(_Config):
+    """A folder, a repository or a site, whichever its location looks like."""
+
+    kind: Literal["auto"]
+    location: Text = Field(
+        description="A URL, or the path of a folder on the server.",
+        examples=["https://github.com/fastapi/fastapi"],
+    )
+    branch: Text | None = Field(None, description="Of a repository.")
+    path_prefixes: Texts = Field([], description="Of a repository or a site.")
+
+
 SourceConfig = Annotated[
     FolderConfig | GitConfig | GitHubConfig | WebConfig, Field(discriminator="kind")
+]
+NewSourceConfig = Annotated[
+    FolderConfig | GitConfig | GitHubConfig | WebConfig | AutoConfig, Field(discriminator="kind")
 ]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.accounts.models import Visibility
 from app.core.text import storable
-from app.knowledge.connectors.config import SourceConfig
+from app.knowledge.connectors.config import NewSourceConfig, SourceConfig
 from app.knowledge.ingestions.models import Ingestion
 
 __all__ = ["NewSource", "Source", "SourceChange", "SyncedSource", "every_text", "seconds"]
@@ -76,7 +76,7 @@ class NewSource(BaseModel):
     )
 
     name: Name | None = Field(None, description="By default what the source itself is called.")
-    config: SourceConfig
+    config: NewSourceConfig
     every: Every | None = None
     visibility: Visibility | None = Field(
         None,

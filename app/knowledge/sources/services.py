@@ -12,7 +12,8 @@ from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.core.idempotency import NO_CLAIM, Claim
 from app.core.paging import decode_cursor, encode_cursor
-from app.knowledge.connectors.config import SourceConfig
+from app.knowledge.connectors.config import AutoConfig, NewSourceConfig, SourceConfig
+from app.knowledge.connectors.naming import named_source, without_git
 from app.knowledge.exceptions import SourceNotYours, SourceUnusable
 from app.knowledge.ingestions.models import Ingestion
 from app.knowledge.ingestions.schedule import begin_run
@@ -66,8 +67,9 @@ async def create(
         Conflict: the caller has such a source; `details.source_id` says which.
     """
     await claim.take(new)
-    location = await _checked_location(settings, caller, new.config)
-    return await database.run(_create, caller, new, location, claim)
+    config = _chosen(caller, new.config)
+    location = await _checked_location(settings, caller, config)
+    return await database.run(_create, caller, new, config, location, claim)
 
 
 async def find(database: Database, caller: Caller, source_id: UUID) -> Source:
@@ -141,6 +143,15 @@ async def delete(database: Database, caller: Caller, source_id: UUID) -> None:
     await database.run(_delete, caller, source_id)
 
 
+def _chosen(caller: Caller, config: NewSourceConfig) -> SourceConfig:
+    """Return what is to be read, where the request left the kind to us."""
+    if not isinstance(config, AutoConfig):
+        return config
+    named = named_source(config)
+    # Git reaches more hosts than GitHub's API and has no hourly limit, but is for admins.
+    return named if caller.is_admin else without_git(named)
+
+
 async def _checked_location(settings: Settings, caller: Caller, config: SourceConfig) -> str:
     """Return what tells this source from others, after all that can be checked beforehand."""
     require_operator(caller, config)
@@ -151,20 +162,25 @@ async def _checked_location(settings: Settings, caller: Caller, config: SourceCo
 
 
 def _create(
-    queries: Queries, caller: Caller, new: NewSource, location: str, claim: Claim
+    queries: Queries,
+    caller: Caller,
+    new: NewSource,
+    config: SourceConfig,
+    location: str,
+    claim: Claim,
 ) -> SyncedSource:
     row = queries.insert_source(
         account_id=caller.account_id,
         visibility=new.visibility or caller.default_visibility,
-        kind=new.config.kind,
+        kind=config.kind,
         location=location,
         name=new.name or location,
-        config=new.config.model_dump_json(),
+        config=config.model_dump_json(),
         every_sec=seconds(new.every),
         by_operator=False,
     )
     if row is None:
-        _refuse_twin(queries, caller, caller.account_id, new.config.kind, location)
+        _refuse_twin(queries, caller, caller.account_id, config.kind, location)
     ingestion = begin_run(queries, row["id"])[0] if new.sync else None
     source = SyncedSource(
         **_shown(caller, _find(queries, caller, row["id"])),
