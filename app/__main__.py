@@ -15,6 +15,7 @@ from app.accounts.models import Scope
 from app.core.exceptions import AppError, InvalidRequest, StartupError
 from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
+from app.core.stopping import STREAMS_SEC
 from settings import ROOT, Settings
 
 cli = typer.Typer(
@@ -275,7 +276,7 @@ def serve(
         reload_includes=["*.py", "*.html", "*.css", "*.js"] if reload else None,
         # create_app configures logs, uvicorn's own included.
         log_config=None,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=STREAMS_SEC,
     )
 
 

@@ -1,6 +1,5 @@
 """Every setting of bRAG, with its default; `.env.example` documents each one."""
 
-import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from settings.machine import usable_cores, usable_memory_bytes
+
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_MODEL = "offline-extractive"
 # Known to everybody, so good for a desk only.
@@ -18,6 +19,12 @@ MIN_SECRET_CHARACTERS = 32
 DEFAULT_REQUESTS_PER_MINUTE = 120
 DEFAULT_TOKENS_PER_DAY = 1_000_000
 DEFAULT_CONCURRENT_GENERATIONS = 4
+# What a serving process takes at most while its replica of 100,000 chunks is filled.
+PROCESS_BYTES = 768 * 1024**2
+# Of the 100 that a PostgreSQL has by default; the rest is for workers and commands.
+CONNECTIONS = 80
+# Of a serving process, besides its pool: for signs of life, notifications and locks.
+OTHER_CONNECTIONS = 4
 
 # Bound to a host, since whoever may create a source chooses the URL.
 _TOKEN_NAME = re.compile(r"[^@\s]+@[^@\s/]+")
@@ -77,7 +84,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
-    workers: int = Field(default=4, ge=1)
+    workers: int | None = Field(default=None, ge=1)
     timeout: int = Field(default=120, ge=1)
     reload: bool = False
 
@@ -302,9 +309,18 @@ class Settings(BaseSettings):
         return bool(self.openai_api_key or self.openai_base_url)
 
     @property
+    def processes(self) -> int:
+        """How many processes serve: one a core, as far as memory and PostgreSQL go."""
+        if self.workers is not None:
+            return self.workers
+        by_memory = usable_memory_bytes() // PROCESS_BYTES
+        by_connections = CONNECTIONS // (self.database_pool_size + OTHER_CONNECTIONS)
+        return max(1, min(usable_cores(), by_memory, by_connections))
+
+    @property
     def document_jobs(self) -> int:
         """How many documents one process stores at a time."""
-        return self.worker_document_concurrency or os.cpu_count() or 1
+        return self.worker_document_concurrency or usable_cores()
 
     @property
     def stream_limit_sec(self) -> float:

@@ -10,6 +10,7 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 from app.core.exceptions import StartupError
 from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
+from app.core.stopping import STREAMS_SEC
 from app.resources.database import own_database
 
 try:
@@ -20,7 +21,7 @@ except StartupError as error:
 wsgi_app = "app.main:create_app()"
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
-workers = settings.workers
+workers = settings.processes
 timeout = settings.timeout
 reload = settings.reload
 loglevel = settings.log_level
@@ -31,9 +32,9 @@ graceful_timeout = 30
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
-    """Cuts off the streams that are still open 10 s after it was asked to stop."""
+    """Cuts off the streams that are still open some seconds after it was asked to stop."""
 
-    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"timeout_graceful_shutdown": 10}
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"timeout_graceful_shutdown": STREAMS_SEC}
 
 
 class ServerLogger(Logger):  # type: ignore[misc]

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from settings import ROOT
 
 __all__ = [
     "GUNICORN",
+    "MAKE",
     "environment",
     "free_port",
     "postmaster_is_running",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 GUNICORN = ("gunicorn", "--config", "settings/gunicorn.conf.py")
+PYTHON = (sys.executable, "-m")
+# As users start it, with what was prepared for these tests.
+MAKE = ("make", "--old-file=prepare", f"BIN={Path(sys.executable).parent}")
 
 
 def environment(var_dir: Path, **variables: str) -> dict[str, str]:
@@ -40,7 +44,7 @@ def run_app(var_dir: Path, *arguments: str, **variables: str) -> subprocess.Comp
 def run(var_dir: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a Python module to its end."""
     return subprocess.run(
-        [sys.executable, "-m", *command],
+        [*PYTHON, *command],
         cwd=ROOT,
         env=environment(var_dir, **{"PORT": str(free_port())} | variables),
         capture_output=True,
@@ -52,7 +56,11 @@ def run(var_dir: Path, *command: str, **variables: str) -> subprocess.CompletedP
 
 @asynccontextmanager
 async def running(
-    var_dir: Path, *command: str, log: Path | None = None, **variables: str
+    var_dir: Path,
+    *command: str,
+    program: Sequence[str] = PYTHON,
+    log: Path | None = None,
+    **variables: str,
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, subprocess.Popen[bytes]]]:
     """Run a server until the block ends; yield a client of it, and its process.
 
@@ -61,7 +69,7 @@ async def running(
     port = free_port()
     with log.open("wb") if log else contextlib.nullcontext() as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [*program, *command],
             cwd=ROOT,
             env=environment(var_dir, PORT=str(port), **variables),
             stderr=stderr,

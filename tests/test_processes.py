@@ -59,7 +59,7 @@ async def test_gunicorn_serves_with_four_workers_and_leaves_nothing_behind(
 ) -> None:
     assert run_app(var_dir, "ingest", str(folder)).returncode == 0
 
-    async with running(var_dir, *GUNICORN) as (client, process):
+    async with running(var_dir, *GUNICORN, WORKERS="4") as (client, process):
         # The first worker that is ready answers; the others follow.
         await eventually(lambda: slots(var_dir, 4), within=60)
         results = await asyncio.gather(*(answers(client) for _ in range(40)))

@@ -1,6 +1,5 @@
 """Texts to vectors: fastembed around a prepared model."""
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from app.core.exceptions import StartupError
 from app.knowledge.prefixes import prefixes_of
 from app.knowledge.tokens import TokenCounter
+from settings.machine import usable_cores
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -67,7 +67,7 @@ class Embedder:
                 " remove that folder and run `make prepare`."
             ) from error
         tokens = TokenCounter.load(model_name, model_dir)
-        return cls(model, tokens, threads or os.cpu_count() or 1)
+        return cls(model, tokens, threads or usable_cores())
 
     def embed(self, texts: Sequence[str]) -> Vector:
         """Embed passages; blocks.

@@ -6,7 +6,6 @@ answers the query, and costs a run of the model per passage.
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from anyio import to_thread
 
 from app.core.exceptions import StartupError
 from app.knowledge.model_sources import RERANKING, published_model
+from settings.machine import usable_cores
 
 if TYPE_CHECKING:
     from fastembed.rerank.cross_encoder import TextCrossEncoder
@@ -59,7 +59,7 @@ class Reranker:
                 f"The reranking model {model_name} cannot be loaded from {model_dir} ({error}):"
                 " remove that folder and run `make prepare`."
             ) from error
-        return cls(model, threads or os.cpu_count() or 1)
+        return cls(model, threads or usable_cores())
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         """Score each text by how well it answers the query, in worker threads.

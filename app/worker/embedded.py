@@ -9,6 +9,7 @@ from anyio import to_thread
 
 from app.core.database import Database
 from app.core.exceptions import DatabaseUnavailable
+from app.core.stopping import EMBEDDED_STEPS_SEC
 from app.knowledge.leadership import Leadership
 from settings import Settings
 
@@ -42,7 +43,7 @@ async def _work(settings: Settings, database: Database, stop: asyncio.Event) -> 
             # Loading it takes a while, which nobody who asks something should wait for. Once it
             # runs it goes on, whatever becomes of the lock: two of them are no harm.
             process = await to_thread.run_sync(importlib.import_module, "app.worker.process")
-            await process.work(settings, database, stop)
+            await process.work(settings, database, stop, grace_sec=EMBEDDED_STEPS_SEC)
     finally:
         await to_thread.run_sync(leadership.close)
 

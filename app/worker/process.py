@@ -4,15 +4,23 @@ import asyncio
 import functools
 
 from app.core.database import Database
+from app.core.stopping import STEPS_SEC
 from app.knowledge.ingestions.steps import open_steps
 from app.worker.engine import Concurrency, run_worker
+from app.worker.tasks import Timing
 from settings import Settings
 
 __all__ = ["work"]
 
 
-async def work(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Do the jobs of `database` until `stop` is set."""
+async def work(
+    settings: Settings,
+    database: Database,
+    stop: asyncio.Event,
+    *,
+    grace_sec: float = STEPS_SEC,
+) -> None:
+    """Do the jobs of `database` until `stop` is set; running steps then have `grace_sec` to end."""
     await run_worker(
         database,
         functools.partial(open_steps, settings, database.url),
@@ -20,4 +28,5 @@ async def work(settings: Settings, database: Database, stop: asyncio.Event) -> N
         concurrency=Concurrency(
             list=settings.worker_list_concurrency, document=settings.document_jobs
         ),
+        timing=Timing(grace=grace_sec),
     )

@@ -19,6 +19,7 @@ from procrastinate.jobs import Job
 
 from app.core.database import Database
 from app.core.exceptions import AppError, DatabaseUnavailable
+from app.core.stopping import STEPS_SEC
 from app.knowledge.exceptions import SourceUnavailable
 from app.worker.slots import Slots, StepCrashed, StepTimedOut
 from app.worker.sweeping import sweep
@@ -92,7 +93,7 @@ class Timing:
     # An abort is told of as well; this is for when that gets lost.
     abort_poll: float = 1
     # What running steps have left when the worker is asked to stop; less than `stalled`.
-    grace: float = 10
+    grace: float = STEPS_SEC
     first_retry: float = 2
 
 
