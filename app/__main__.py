@@ -15,7 +15,6 @@ from app.accounts.models import Scope
 from app.core.exceptions import AppError, InvalidRequest, StartupError
 from app.core.logs import configure_logs
 from app.core.startup import checked_settings, require_free_port
-from app.core.stopping import STREAMS_SEC
 from settings import ROOT, Settings
 
 cli = typer.Typer(
@@ -263,7 +262,11 @@ def serve(
     """Serve the API in one process."""
     import uvicorn
 
+    from app.core.open_files import allow_connections
+    from app.core.serving import SERVER_OPTIONS
+
     settings = checked_settings()
+    allow_connections()
     require_free_port(settings.host, settings.port)
     configure_logs(level=settings.log_level, as_json=settings.is_production)
     uvicorn.run(
@@ -274,9 +277,7 @@ def serve(
         reload=reload,
         reload_dirs=[str(ROOT / name) for name in ("app", "db", "settings")] if reload else None,
         reload_includes=["*.py", "*.html", "*.css", "*.js"] if reload else None,
-        # create_app configures logs, uvicorn's own included.
-        log_config=None,
-        timeout_graceful_shutdown=STREAMS_SEC,
+        **SERVER_OPTIONS,
     )
 
 

@@ -23,6 +23,8 @@ from app.core.cors import allow_origins
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
+from app.core.reference import router as reference_router
+from app.core.security_headers import secure_responses
 from app.core.startup import checked_settings
 from app.knowledge.documents.api import router as documents_router
 from app.knowledge.ingestions.api import router as ingestions_router
@@ -86,6 +88,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=app.__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        # Ours has everything from here.
+        docs_url=None,
+        redoc_url=None,
     )
     # The last one added is the outermost.
     api.add_middleware(
@@ -97,7 +102,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.add_middleware(PlainStartupErrors)
     install_handlers(api)
     allow_origins(api, settings.cors_origins)
+    secure_responses(api, settings.public_url)
     api.include_router(core_router)
+    api.include_router(reference_router)
     api.include_router(login_router)
     api.include_router(accounts_router, responses=NEEDS_TOKEN)
     api.include_router(chat_router, responses=NEEDS_SCOPE)

@@ -9,8 +9,9 @@ from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from app.core.exceptions import StartupError
 from app.core.logs import configure_logs
+from app.core.open_files import allow_connections
+from app.core.serving import SERVER_OPTIONS
 from app.core.startup import checked_settings, require_free_port
-from app.core.stopping import STREAMS_SEC
 from app.resources.database import own_database
 
 try:
@@ -34,7 +35,7 @@ graceful_timeout = 30
 class Worker(UvicornWorker):  # type: ignore[misc]
     """Cuts off the streams that are still open some seconds after it was asked to stop."""
 
-    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"timeout_graceful_shutdown": STREAMS_SEC}
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | SERVER_OPTIONS
 
 
 class ServerLogger(Logger):  # type: ignore[misc]
@@ -57,6 +58,7 @@ def on_starting(server: Any) -> None:
     """
     # Kept on the server: this file is executed again after a SIGHUP.
     server.held = ExitStack()
+    allow_connections()
     try:
         # A second gunicorn that takes over from this one (SIGUSR2) gets its socket.
         if not server.master_pid:

@@ -15,7 +15,7 @@ from app.core.idempotency import Replayed
 from app.core.logs import request_id
 from app.core.models import ErrorBody, ErrorResponse
 
-__all__ = ["error_response", "install_handlers"]
+__all__ = ["error_response", "install_handlers", "plain_error"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,11 @@ def install_handlers(app: FastAPI) -> None:
 def error_response(error: AppError) -> ErrorResponse:
     """The body of an error response or of an `error` event."""
     return _body(error.code, error.message, error.details)
+
+
+def plain_error(code: str, message: str) -> ErrorResponse:
+    """The body of an error response to what never became a request."""
+    return _body(code, message, {})
 
 
 async def _replayed(_: Request, answer: Exception) -> Response:

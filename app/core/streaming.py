@@ -83,7 +83,7 @@ class EventStream(StreamingResponse):
         self._keepalive_sec = keepalive_sec
         self._limit_sec = limit_sec
         # nginx and its kin buffer responses unless told not to.
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         self._generator = self._body()
         self._begun = False
         # Were it the class's, FastAPI would document that errors are of this type, too.

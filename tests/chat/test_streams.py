@@ -50,7 +50,7 @@ async def test_the_headers_keep_proxies_from_buffering(upstream_api: httpx2.Asyn
         await response.aread()
 
     assert response.headers["content-type"].startswith("text/event-stream")
-    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-accel-buffering"] == "no"
 
 
