@@ -30,6 +30,8 @@ from app.knowledge.documents.api import router as documents_router
 from app.knowledge.ingestions.api import router as ingestions_router
 from app.knowledge.search.api import router as search_router
 from app.knowledge.sources.api import router as sources_router
+from app.mcp.api import router as mcp_router
+from app.mcp.service import McpService
 from app.resources.service import Resources, open_resources
 from app.web.api import page_router
 from app.worker.embedded import embedded_worker
@@ -48,6 +50,7 @@ class State(TypedDict):
     """What the lifespan hands to every request, as `request.state`."""
 
     resources: Resources
+    mcp: McpService
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -77,11 +80,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with open_resources(settings) as resources, AsyncExitStack() as stack:
             if resources.is_embedded:
                 await stack.enter_async_context(embedded_worker(settings, resources.database))
+            mcp = McpService(resources)
+            stack.push_async_callback(mcp.aclose)
             # What is loaded by now stays. Looking through it for garbage, again and again, would
             # stop every stream for a tenth of a second.
             gc.collect()
             gc.freeze()
-            yield {"resources": resources}
+            yield {"resources": resources, "mcp": mcp}
 
     api = FastAPI(
         title=settings.app_name,
@@ -116,4 +121,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(search_router, responses=NEEDS_SCOPE)
     api.include_router(compat_router)
     api.include_router(page_router(settings))
+    api.include_router(mcp_router)
     return api

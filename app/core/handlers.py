@@ -15,7 +15,7 @@ from app.core.idempotency import Replayed
 from app.core.logs import request_id
 from app.core.models import ErrorBody, ErrorResponse
 
-__all__ = ["error_response", "install_handlers", "plain_error"]
+__all__ = ["error_response", "install_handlers", "invalid_request", "plain_error"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,16 @@ def plain_error(code: str, message: str) -> ErrorResponse:
     return _body(code, message, {})
 
 
+def invalid_request(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """The error that says what pydantic has found."""
+    # The input itself is left out: it may be a whole document, or a lone surrogate.
+    details = [
+        {"field": _field(problem["loc"]), "problem": _problem(problem)} for problem in problems
+    ]
+    message = "; ".join(f"{item['field']}: {item['problem']}" for item in details)
+    return InvalidRequest(message, details={"fields": details})
+
+
 async def _replayed(_: Request, answer: Exception) -> Response:
     assert isinstance(answer, Replayed)
     headers = {**answer.headers, "Idempotent-Replayed": "true"}
@@ -66,12 +76,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     response = _not_json(request, problems)
     if response is not None:
         return response
-    # The input itself is left out: it may be a whole document, or a lone surrogate.
-    details = [
-        {"field": _field(problem["loc"]), "problem": _problem(problem)} for problem in problems
-    ]
-    message = "; ".join(f"{item['field']}: {item['problem']}" for item in details)
-    return await _app_error(request, InvalidRequest(message, details={"fields": details}))
+    return await _app_error(request, invalid_request(problems))
 
 
 def _not_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> JSONResponse | None:

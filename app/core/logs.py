@@ -15,8 +15,15 @@ __all__ = ["configure_logs", "request_id"]
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Their INFO lines are about themselves, and openai's DEBUG lines hold whole requests.
-QUIET = {"httpx": "WARNING", "httpx2": "WARNING", "openai": "INFO", "fastembed": "WARNING"}
+# Their INFO lines are about themselves, and the DEBUG lines of some hold whole requests or answers.
+QUIET = {
+    "httpx": "WARNING",
+    "httpx2": "WARNING",
+    "openai": "INFO",
+    "fastembed": "WARNING",
+    "mcp": "WARNING",
+    "sse_starlette": "INFO",
+}
 
 
 def configure_logs(*, level: str, as_json: bool) -> None:

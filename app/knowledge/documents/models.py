@@ -16,6 +16,7 @@ __all__ = [
     "AcceptedDocuments",
     "Document",
     "DocumentChunk",
+    "DocumentPart",
     "DocumentText",
     "NewDocument",
 ]
@@ -112,6 +113,25 @@ class DocumentText(Document):
 
     text: str
     chunks: list[DocumentChunk]
+
+
+class DocumentPart(BaseModel):
+    """A part of a document's text: `[start:end]` of `characters`."""
+
+    id: UUID
+    source_id: UUID
+    path: str
+    title: str
+    url: str | None
+    updated_at: datetime
+    characters: int
+    start: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        """Where the part ends, exclusive."""
+        return self.start + len(self.text)
 
 
 class AcceptedDocument(BaseModel):

@@ -21,12 +21,23 @@ from app.knowledge.documents.models import (
     AcceptedDocuments,
     Document,
     DocumentChunk,
+    DocumentPart,
     DocumentText,
     NewDocument,
 )
 from app.knowledge.ingestions.models import Ingestion
 
-__all__ = ["Upload", "accept", "delete", "find", "find_page", "path_of", "replace", "upload_of"]
+__all__ = [
+    "Upload",
+    "accept",
+    "delete",
+    "find",
+    "find_page",
+    "find_part",
+    "path_of",
+    "replace",
+    "upload_of",
+]
 
 # An account has one source of each, made when it is needed.
 LOCATIONS = {Visibility.PRIVATE: "uploads", Visibility.SHARED: "shared uploads"}
@@ -127,6 +138,19 @@ async def find(database: Database, caller: Caller, document_id: UUID) -> Documen
     return await database.run(_find, caller, document_id)
 
 
+async def find_part(
+    database: Database, caller: Caller, document_id: UUID, *, start: int, characters: int
+) -> DocumentPart:
+    """Return `characters` of a document's text from `start` on, or fewer where it ends.
+
+    Raises:
+        NotFound: there is none that the caller may read.
+        InvalidRequest: it ends before `start`.
+    """
+    row = await database.run_statement(_find_part, caller, document_id, start, characters)
+    return DocumentPart(**row, start=start)
+
+
 async def find_page(
     database: Database,
     caller: Caller,
@@ -217,6 +241,19 @@ def _find(queries: Queries, caller: Caller, document_id: UUID) -> DocumentText:
         raise DocumentNotFound
     chunks = queries.list_chunks(document_id=document_id, account_id=caller.account_id)
     return DocumentText(**row, chunks=[DocumentChunk(**chunk) for chunk in chunks])
+
+
+def _find_part(
+    queries: Queries, caller: Caller, document_id: UUID, start: int, characters: int
+) -> dict[str, Any]:
+    row: dict[str, Any] | None = queries.find_document_part(
+        document_id=document_id, account_id=caller.account_id, start=start, length=characters
+    )
+    if row is None:
+        raise DocumentNotFound
+    if start and start >= row["characters"]:
+        raise InvalidRequest(f"start: the document has only {row['characters']} characters")
+    return row
 
 
 def _page(

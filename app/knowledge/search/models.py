@@ -12,7 +12,7 @@ from app.knowledge.ranking import Ranked
 from app.knowledge.retrieval import SearchMode
 from app.knowledge.vector_index import IndexFilter
 
-__all__ = ["Hit", "LegScore", "SearchFilters", "SearchRequest", "SearchResult"]
+__all__ = ["Hit", "LegScore", "PathPrefix", "SearchFilters", "SearchRequest", "SearchResult"]
 
 MAX_VALUES = 100
 MAX_TOP_K = 100
@@ -26,6 +26,9 @@ def _not_too_deep(prefix: str) -> str:
     return prefix
 
 
+PathPrefix = Annotated[Text, Field(max_length=500), AfterValidator(_not_too_deep)]
+
+
 class SearchFilters(BaseModel):
     """Where to look: all that is given must fit, of each list one entry.
 
@@ -36,13 +39,11 @@ class SearchFilters(BaseModel):
 
     source_ids: list[UUID] = Field(default=[], max_length=MAX_VALUES)
     document_ids: list[UUID] = Field(default=[], max_length=MAX_VALUES)
-    path_prefixes: list[Annotated[Text, Field(max_length=500), AfterValidator(_not_too_deep)]] = (
-        Field(
-            default=[],
-            max_length=MAX_VALUES,
-            description="Folders or files: `docs/a` finds `docs/a/b.md`, not `docs/ab.md`.",
-            examples=[["docs/guide"]],
-        )
+    path_prefixes: list[PathPrefix] = Field(
+        default=[],
+        max_length=MAX_VALUES,
+        description="Folders or files: `docs/a` finds `docs/a/b.md`, not `docs/ab.md`.",
+        examples=[["docs/guide"]],
     )
     updated_from: AwareDatetime | None = Field(
         default=None, description="When the document was stored or changed last."

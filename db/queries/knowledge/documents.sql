@@ -71,6 +71,15 @@ JOIN source ON source.id = document.source_id
 WHERE document.id = :document_id
     AND (source.account_id = :account_id OR source.visibility = 'shared')
 
+-- :name find_document_part :one
+-- :doc Some characters of a text, from 0, which PostgreSQL counts from 1.
+SELECT document.id, source_id, path, title, url, updated_at, length(text) AS characters,
+    substr(text, CAST(:start AS integer) + 1, CAST(:length AS integer)) AS text
+FROM document
+JOIN source ON source.id = document.source_id
+WHERE document.id = :document_id
+    AND (source.account_id = :account_id OR source.visibility = 'shared')
+
 -- :name list_documents :many
 -- :doc Newest first, before a cursor.
 SELECT document.id, source_id, source.kind AS source_kind, source.visibility,

@@ -1,0 +1,1 @@
+"""MCP: the tools by which agents search the documents and ask about them."""
