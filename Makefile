@@ -93,6 +93,7 @@ $(VENV):
 $(VENV)/installed: requirements/requirements.txt | $(VENV)
 	@echo "Installing packages into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@ln -sf ../../brag $(BIN)/brag
 	@touch $@
 
 $(VENV)/installed-dev: requirements/requirements-dev.txt $(VENV)/installed

@@ -1,0 +1,46 @@
+"""Commands that serve."""
+
+# ruff: noqa: PLC0415 -- see the package
+
+from typing import Annotated
+
+import typer
+
+from app.cli.commands.shared import OPERATING, examples, failures, group
+
+__all__ = ["cli"]
+
+cli = group()
+
+
+@cli.command(rich_help_panel=OPERATING, epilog=examples("brag serve", "PORT=8080 brag serve"))
+def serve(
+    *,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart when code changes.")] = False,
+) -> None:
+    """Serve the API in one process."""
+    import uvicorn
+
+    from app.core.logs import configure_logs
+    from app.core.open_files import allow_connections
+    from app.core.serving import SERVER_OPTIONS
+    from app.core.startup import checked_settings, require_free_port
+    from settings import ROOT
+
+    with failures():
+        settings = checked_settings()
+        allow_connections()
+        require_free_port(settings.host, settings.port)
+        configure_logs(level=settings.log_level, as_json=settings.is_production)
+        uvicorn.run(
+            "app.main:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            reload=reload,
+            reload_dirs=[str(ROOT / name) for name in ("app", "db", "settings")]
+            if reload
+            else None,
+            reload_includes=["*.py", "*.html", "*.css", "*.js"] if reload else None,
+            **SERVER_OPTIONS,
+        )

@@ -1,0 +1,93 @@
+"""Commands that keep a knowledge base in order."""
+
+# ruff: noqa: PLC0415 -- see the package
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.commands.shared import OPERATING, command_settings, examples, failures, group
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+__all__ = ["cli"]
+
+cli = group()
+
+
+@cli.command(rich_help_panel=OPERATING, epilog=examples("brag doctor", "brag doctor --repair"))
+def doctor(
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+) -> None:
+    """Compare PostgreSQL and every index exactly.
+
+    Exit codes: 0 all is well, 1 something differs, 2 something can't be checked.
+    """
+    with failures(code=2):
+        raise typer.Exit(asyncio.run(_doctor(command_settings(), repair=repair)))
+
+
+async def _doctor(settings: "Settings", *, repair: bool) -> int:
+    from app.cli.progress import BarProgress
+    from app.resources.doctor import run_doctor
+
+    code = 0
+    with BarProgress("done") as progress:
+        async with aclosing(run_doctor(settings, mend=repair, stage=progress.stage)) as diagnoses:
+            async for diagnosis in diagnoses:
+                for line in (*diagnosis.lines, *map(str, diagnosis.findings)):
+                    typer.echo(line)
+                typer.echo(diagnosis.verdict)
+                code = diagnosis.exit_code
+    return code
+
+
+@cli.command(
+    rich_help_panel=OPERATING,
+    epilog=examples("EMBEDDING_MODEL=BAAI/bge-small-en-v1.5 brag reindex"),
+)
+def reindex() -> None:
+    """Embed everything with another EMBEDDING_MODEL, then use that one; answers go on meanwhile.
+
+    Exit codes: 0 done, or nothing to do; 1 it failed; 130 interrupted. Run it again to go on.
+    """
+    from app.cli.reindex import reindex_all
+
+    with failures(interrupted="Interrupted. What was embedded stays; run it again to go on."):
+        asyncio.run(reindex_all(command_settings()))
+
+
+@cli.command(rich_help_panel=OPERATING, epilog=examples("brag prepare"))
+def prepare() -> None:
+    """Prepare the models that the settings name, once per machine."""
+    from app.cli.progress import BarProgress
+    from app.knowledge.model_files import prepare_model
+    from app.knowledge.model_sources import EMBEDDING, RERANKING
+
+    with failures():
+        settings = command_settings()
+        named = ((settings.embedding_model, EMBEDDING), (settings.reranker_model, RERANKING))
+        for name, kind in named:
+            if name is not None:
+                with BarProgress("steps") as progress:
+                    prepare_model(name, settings.models_dir, progress.stage, kind=kind)
+                typer.echo(f"{name} is ready.")
+
+
+@cli.command(rich_help_panel=OPERATING, epilog=examples("brag migrate"))
+def migrate(
+    *,
+    dump: Annotated[bool, typer.Option("--dump", help="Then write db/schema.sql.")] = False,
+) -> None:
+    """Bring the database to the newest schema; serving does so by itself."""
+    from app.core.migrations import dump_schema
+    from app.resources.database import own_database
+    from settings import ROOT
+
+    with failures(), own_database(command_settings()) as url:
+        if dump:
+            dump_schema(url, ROOT / "db" / "schema.sql")
