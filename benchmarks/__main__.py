@@ -11,6 +11,7 @@ from benchmarks.answers import answers
 from benchmarks.chats import chats
 from benchmarks.environment import Environment
 from benchmarks.growth import growth
+from benchmarks.idle import idle
 from benchmarks.ingestion import ingestion
 from benchmarks.jobs import jobs
 from benchmarks.peers.comparison import peers
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "answers": answers,
     "search": search,
     "streams": streams,
+    "idle": idle,
     "accounts": accounts,
     "chats": chats,
     "ingestion": ingestion,

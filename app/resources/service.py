@@ -34,6 +34,7 @@ from app.knowledge.embedding import Embedder
 from app.knowledge.follower import Follower
 from app.knowledge.index_model import require_model_of_index
 from app.knowledge.index_source import MAX_LAG, Lag, read_lag, read_spec
+from app.knowledge.ingestions.following import RunWatch
 from app.knowledge.live_model import IndexedModel, LiveModel
 from app.knowledge.retrieval import Retriever
 from app.knowledge.sparse import SparseEncoder
@@ -68,6 +69,7 @@ class Resources:
     resuming: Resuming
     mailer: Mailer
     token_watch: TokenWatch
+    run_watch: RunWatch
 
     @property
     def embedder(self) -> Embedder:
@@ -220,6 +222,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             resuming,
             Mailer(settings),
             TokenWatch(database),
+            RunWatch(database),
         )
 
 

@@ -15,6 +15,7 @@ from app.core.paging import link_to_next_page
 from app.core.streaming import EventStream
 from app.core.text import storable
 from app.knowledge.ingestions import services
+from app.knowledge.ingestions.following import RunWatchDep
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
 
 __all__ = ["router"]
@@ -106,12 +107,13 @@ async def follow_ingestion(
     ingestion_id: UUID,
     caller: ReaderDep,
     database: DatabaseDep,
+    runs: RunWatchDep,
     stream: StreamDep,
     last_event_id: Annotated[int, Header(ge=0)] = 0,
 ) -> EventStream:
     """Follow a run as server-sent events until it ends."""
     await services.find(database, caller, ingestion_id)
-    events = services.follow(database, caller, ingestion_id, after=last_event_id)
+    events = runs.follow(caller, ingestion_id, after=last_event_id)
     return stream(events, limit_sec=LONGEST_STREAM_SEC)
 
 

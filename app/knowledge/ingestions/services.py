@@ -1,38 +1,34 @@
-"""Beginning, following, cancelling and repeating runs."""
+"""Beginning, showing, cancelling and repeating runs."""
 
-import asyncio
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app.accounts.models import Caller
 from app.core.database import Database, Queries
-from app.core.exceptions import AppError, Conflict, NotFound
-from app.core.handlers import error_response
+from app.core.exceptions import Conflict, NotFound
 from app.core.idempotency import NO_CLAIM, Claim
 from app.core.paging import decode_cursor, encode_cursor
-from app.core.streaming import event
 from app.knowledge.exceptions import SourceNotYours
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
 from app.knowledge.ingestions.schedule import begin_run
 from app.knowledge.ingestions.transitions import log, open_run
 
 __all__ = [
+    "LINES_AT_ONCE",
     "IngestionActive",
     "cancel",
     "cancel_all",
     "find",
     "find_page",
-    "follow",
     "items",
     "log_lines",
+    "look",
     "replay",
     "retry",
 ]
 
 ACTIVE = ("queued", "listing", "running")
-POLL_SEC = 0.5
 LINES_AT_ONCE = 1000
 
 
@@ -116,31 +112,6 @@ async def log_lines(
     return [LogLine(**row) for row in rows]
 
 
-async def follow(
-    database: Database, caller: Caller, ingestion_id: UUID, *, after: int
-) -> AsyncGenerator[bytes]:
-    """Yield a run's lines and progress as events, until it ends or the caller may not read it."""
-    ingestion: Ingestion | None = None
-    while True:
-        try:
-            current, lines = await database.run(_look, caller, ingestion_id, after)
-        except AppError as error:
-            yield event("error", error_response(error).error)
-            return
-        for line in lines:
-            after = line.id
-            yield event("log", line, event_id=str(line.id))
-        if current != ingestion:
-            ingestion = current
-            yield event("progress", current)
-        if len(lines) == LINES_AT_ONCE:
-            continue
-        if current.finished_at is not None:
-            yield event("done", current)
-            return
-        await asyncio.sleep(POLL_SEC)
-
-
 async def cancel(database: Database, caller: Caller, ingestion_id: UUID) -> Ingestion:
     """Stop a run; what it has stored stays. A run that has ended is left alone.
 
@@ -177,6 +148,20 @@ async def replay(
     """
     await claim.take()
     return await database.run(_replay, caller, ingestion_id, claim)
+
+
+def look(
+    queries: Queries, caller: Caller, ingestion_id: UUID, after: int
+) -> tuple[Ingestion, list[LogLine]]:
+    """Return a run as it is now, and its next lines.
+
+    Raises:
+        NotFound: there is none that the caller may read.
+    """
+    # The run first: what it logged before its end is then among the lines.
+    current = Ingestion.shown_to(caller, _find(queries, caller, ingestion_id))
+    rows = _lines(queries, caller, ingestion_id, after, LINES_AT_ONCE)
+    return current, [LogLine(**row) for row in rows]
 
 
 def cancel_all(queries: Queries, source_id: UUID) -> None:
@@ -265,15 +250,6 @@ def _lines(
             limit=limit,
         )
     )
-
-
-def _look(
-    queries: Queries, caller: Caller, ingestion_id: UUID, after: int
-) -> tuple[Ingestion, list[LogLine]]:
-    # The run first: what it logged before its end is then among the lines.
-    current = Ingestion.shown_to(caller, _find(queries, caller, ingestion_id))
-    rows = _lines(queries, caller, ingestion_id, after, LINES_AT_ONCE)
-    return current, [LogLine(**row) for row in rows]
 
 
 def _cancel(queries: Queries, caller: Caller, ingestion_id: UUID) -> dict[str, Any]:

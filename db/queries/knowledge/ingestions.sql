@@ -54,6 +54,20 @@ JOIN source ON source.id = ingestion.source_id
 WHERE ingestion.id = :ingestion_id
     AND (source.account_id = :account_id OR source.visibility = 'shared')
 
+-- :name list_ingestion_versions :many
+-- :doc Of some runs what is another one after each change of the run, its source or its log.
+SELECT ingestion.id, concat_ws('.', ingestion.xmin, source.xmin, line.id) AS version
+FROM ingestion
+JOIN source ON source.id = ingestion.source_id
+LEFT JOIN LATERAL (
+    SELECT ingestion_log.id
+    FROM ingestion_log
+    WHERE ingestion_id = ingestion.id
+    ORDER BY ingestion_log.id DESC
+    LIMIT 1
+) AS line ON true
+WHERE ingestion.id = ANY (CAST(:ids AS uuid[]))
+
 -- :name list_ingestions :many
 -- :doc What the caller may read, newest first, before a cursor.
 SELECT ingestion.id, source_id, source.account_id, source.kind AS source_kind, source.location,
