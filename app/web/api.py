@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.web.constants import PAGE_HEADERS, STATIC_DIR
+from app.web.constants import CONTENT_SECURITY_POLICY, STATIC_DIR
 from app.web.files import File, Files
 from settings import Settings
 
@@ -39,7 +39,7 @@ def page_router(settings: Settings) -> APIRouter:
 
 def _response(request: Request, file: File, cache_control: str) -> Response:
     headers = {
-        **PAGE_HEADERS,
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "Cache-Control": cache_control,
         "ETag": file.etag,
         "Vary": "Accept-Encoding",

@@ -104,9 +104,6 @@ async def open_site(browser: Browser) -> AsyncIterator[OpenSite]:
                 await context.add_cookies(
                     [{"name": COOKIE, "value": session.token, "url": url, "httpOnly": True}]
                 )
-                await context.add_init_script(
-                    f"localStorage.setItem('brag.csrf', '{session.csrf_token}')"
-                )
             site = Site(url, context, await context.new_page())
             sites.append(site)
             if address is not None:

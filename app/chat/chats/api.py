@@ -91,6 +91,7 @@ async def delete_chat(chat_id: UUID, caller: AskScopeDep, database: DatabaseDep)
 @router.get("/chats/{chat_id}/messages", responses=NOT_FOUND)
 async def list_chat_messages(
     chat_id: UUID,
+    *,
     request: Request,
     response: Response,
     caller: ReaderDep,
@@ -101,6 +102,7 @@ async def list_chat_messages(
             description="A message of another branch: that one, on to the newest message after it."
         ),
     ] = None,
+    html: Annotated[bool, Query(description="For pages: answers as HTML, too.")] = False,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[
         str | None, Query(description="From the `Link` header of the page before.")
@@ -111,7 +113,7 @@ async def list_chat_messages(
         database, caller, chat_id, leaf_id=leaf_id, limit=limit, cursor=cursor
     )
     link_to_next_page(request, response, following)
-    return page
+    return await messages.with_html(page) if html else page
 
 
 @router.get("/messages/{message_id}", responses=NOT_FOUND)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 
 from app.accounts.dependencies import AskerDep, AskScopeDep, StreamDep
 from app.accounts.idempotency import ClaimDep
@@ -15,6 +15,7 @@ from app.chat.models import (
     ChatMessageRequest,
     RegenerateRequest,
 )
+from app.chat.rendered import with_html
 from app.core.models import ErrorResponse
 from app.core.streaming import EventStream
 
@@ -38,6 +39,14 @@ EITHER: dict[int | str, dict[str, Any]] = {
     }
 }
 
+HtmlQuery = Annotated[
+    bool,
+    Query(
+        description="For pages: a stream also has `html` events, `{first, blocks}`, with what the "
+        "answer looks like so far. The blocks are safe HTML and replace all from number `first` on."
+    ),
+]
+
 
 @router.post(
     "/chats/{chat_id}/messages",
@@ -51,13 +60,15 @@ async def send_message(
     caller: AskerDep,
     stream: StreamDep,
     claim: ClaimDep,
+    html: HtmlQuery = False,
 ) -> AnswerWithSources | EventStream:
     """Ask the next question of a chat, which may refer to what was said before.
 
     The answer goes on for a while when the connection breaks: `/v1/messages/{id}/stream`.
     """
     if request.stream:
-        return stream(await chat.stream_message(chat_id, request, caller, claim))
+        events = await chat.stream_message(chat_id, request, caller, claim)
+        return stream(with_html(events) if html else events)
     return await chat.converse(chat_id, request, caller, claim)
 
 
@@ -73,10 +84,12 @@ async def regenerate(
     caller: AskerDep,
     stream: StreamDep,
     claim: ClaimDep,
+    html: HtmlQuery = False,
 ) -> AnswerWithSources | EventStream:
     """Answer a question once more, the last one by default; both answers are kept."""
     if request.stream:
-        return stream(await chat.stream_again(chat_id, request, caller, claim))
+        events = await chat.stream_again(chat_id, request, caller, claim)
+        return stream(with_html(events) if html else events)
     return await chat.regenerate(chat_id, request, caller, claim)
 
 
@@ -91,8 +104,12 @@ async def resume_answer(
     last_event_id: Annotated[
         int, Header(ge=0, le=2**31 - 2, description="The `id` of the last event that arrived.")
     ] = 0,
+    html: HtmlQuery = False,
 ) -> EventStream:
     """Go on reading an answer behind the last event that arrived, from any server process."""
+    if html:
+        events = await resuming.resume(message_id, caller, after=0)
+        return stream(with_html(events, after=last_event_id))
     return stream(await resuming.resume(message_id, caller, after=last_event_id))
 
 

@@ -1,18 +1,23 @@
 """The messages of a chat: those of one branch, and each by itself."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
+
+from anyio import to_thread
 
 from app.accounts.models import Caller
 from app.chat.chats.exceptions import ChatNotFound, MessageNotFound
 from app.chat.chats.models import ListedMessage
+from app.chat.constants import ChatRole
 from app.chat.history import stored_message
+from app.chat.markdown import to_html
 from app.chat.models import StoredMessage
 from app.core.database import Database, Queries
 from app.core.exceptions import InvalidRequest
 from app.core.paging import decode_cursor, encode_cursor
 
-__all__ = ["find_message", "find_messages"]
+__all__ = ["find_message", "find_messages", "with_html"]
 
 
 async def find_messages(
@@ -41,6 +46,17 @@ async def find_messages(
     # It names the message that the next page begins with: another branch may be shown by then.
     following = [encode_cursor(row["created_at"], row["id"]) for row in rows[limit:]]
     return page, following[0] if following else None
+
+
+async def with_html(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
+    """Return the same messages, answers with what they look like."""
+    # One by one: others want a thread, too.
+    return [
+        message.model_copy(update={"html": await to_thread.run_sync(to_html, message.message)})
+        if message.role is ChatRole.ASSISTANT
+        else message
+        for message in messages
+    ]
 
 
 async def find_message(database: Database, caller: Caller, message_id: UUID) -> StoredMessage:

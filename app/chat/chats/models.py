@@ -78,3 +78,6 @@ class ListedMessage(StoredMessage):
     alternatives: list[UUID] = Field(
         description="Every message that follows the same one, this one included, oldest first."
     )
+    html: str | None = Field(
+        default=None, description="With `?html=true`, an answer as safe HTML, for pages."
+    )

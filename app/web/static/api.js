@@ -1,7 +1,5 @@
 // Requests to bRAG. Everything that fails is an ApiError with `status`, `code` and a plain message.
 
-const CSRF_KEY = "brag.csrf";
-
 export class ApiError extends Error {
   constructor(status, body, headers) {
     const error = body?.error ?? {};
@@ -20,23 +18,30 @@ let signIn = () => {};
 export const onSignedOut = (action) => { signIn = action; };
 
 // The proof that a request is this page's own. It is of no use without the cookie, which no script
-// can read.
-export const rememberCsrf = (token) => localStorage.setItem(CSRF_KEY, token);
-export const forgetCsrf = () => localStorage.removeItem(CSRF_KEY);
+// can read; the account tells it again to a page that was loaded anew.
+const NEEDS_PROOF = document.body.dataset.auth === "required";
+let csrf = null;
+export const rememberCsrf = (token) => { csrf = token; };
+export const forgetCsrf = () => { csrf = null; };
+
+async function proof() {
+  csrf ??= (await (await fetch("/v1/me")).json().catch(() => ({}))).csrf_token ?? null;
+  return csrf ? { "X-CSRF-Token": csrf } : {};
+}
 
 // Send a request and return the Response; `body` is sent as JSON, a FormData as it is.
 export async function send(method, path, body, { signal, headers = {} } = {}) {
   const init = { method, signal, headers: { Accept: "application/json", ...headers } };
-  const csrf = localStorage.getItem(CSRF_KEY);
-  if (csrf && method !== "GET") init.headers["X-CSRF-Token"] = csrf;
   if (body instanceof FormData) {
     init.body = body;
   } else if (body !== undefined) {
     init.headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body);
   }
+  const isLogin = path.startsWith("/v1/login") || path.startsWith("/v1/register");
   let response;
   try {
+    if (NEEDS_PROOF && method !== "GET" && !isLogin) Object.assign(init.headers, await proof());
     response = await fetch(path, init);
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -46,7 +51,8 @@ export async function send(method, path, body, { signal, headers = {} } = {}) {
   const error = new ApiError(
     response.status, await response.json().catch(() => null), response.headers,
   );
-  const isLogin = path.startsWith("/v1/login") || path.startsWith("/v1/register");
+  // Somebody has signed in anew in another window: the next request finds the proof again.
+  if (error.code === "csrf_proof_missing") forgetCsrf();
   if ((error.status === 401 && !isLogin) || error.code === "csrf_proof_missing") signIn(error);
   throw error;
 }

@@ -103,7 +103,8 @@ const notFound = {
   },
 };
 
-function markCurrent(name, path) {
+// Say which links lead to what is shown; also when a view has given itself another address.
+function markCurrent(name, path = address().split("?")[0]) {
   for (const link of side.querySelectorAll("nav a")) {
     const isCurrent = link.dataset.view === name && !path.startsWith("/chats");
     if (isCurrent) link.setAttribute("aria-current", "page");
@@ -155,7 +156,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 // ---- Begin
 
 const context = { api, page, toast, announce, navigate, account, forgetAccount,
-  authRequired: AUTH_REQUIRED, name: NAME };
+  moved: () => markCurrent("ask"), authRequired: AUTH_REQUIRED, name: NAME };
 const chats = showChats(document.getElementById("chats"), context);
 context.chats = chats;
 
