@@ -22,8 +22,10 @@ from app.core.api import router as core_router
 from app.core.cors import allow_origins
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
+from app.core.metrics import measure_stages
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
 from app.core.reference import router as reference_router
+from app.core.sampling import sampled
 from app.core.security_headers import secure_responses
 from app.core.startup import checked_settings
 from app.knowledge.documents.api import router as documents_router
@@ -78,6 +80,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         async with open_resources(settings) as resources, AsyncExitStack() as stack:
+            measure_stages()
+            await stack.enter_async_context(sampled(resources.database, resources.check_index))
             if resources.is_embedded:
                 await stack.enter_async_context(embedded_worker(settings, resources.database))
             mcp = McpService(resources)

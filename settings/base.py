@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=50_000_000, ge=1_000)
     worker_list_concurrency: int = Field(default=1, ge=1, le=64)
     worker_document_concurrency: int | None = Field(default=None, ge=1, le=256)
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
 
     retrieval_top_k: int = Field(default=5, ge=1, le=50)
     retrieval_mmr: bool = True

@@ -1,7 +1,11 @@
 """gunicorn's configuration: `gunicorn --config settings/gunicorn.conf.py`."""
 
+import os
+import shutil
+import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # neither has types
@@ -18,6 +22,14 @@ try:
     settings = checked_settings()
 except StartupError as error:
     sys.exit(str(error))
+
+# What workers count is added up from files in a folder of this gunicorn's: prometheus_client looks
+# for this variable when it is imported, which workers do. After a SIGHUP it is the same folder;
+# another gunicorn, one that takes over for instance, has its own.
+METRICS_DIR = settings.var_dir / "metrics"
+HOST = socket.gethostname()
+metrics_dir = METRICS_DIR / f"{HOST}-{os.getpid()}"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
 
 wsgi_app = "app.main:create_app()"
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -66,8 +78,37 @@ def on_starting(server: Any) -> None:
         server.held.enter_context(own_database(settings))
     except StartupError as error:
         sys.exit(str(error))
+    _empty_metrics()
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 -- gunicorn's signature
+    """Forget what a worker has open that has ended; what it has counted stays."""
+    # Its import has to wait for the variable above.
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:
     """Let it stop."""
     server.held.close()
+    shutil.rmtree(metrics_dir, ignore_errors=True)
+
+
+def _empty_metrics() -> None:
+    """Begin with an empty folder, and remove those of gunicorns that are dead."""
+    METRICS_DIR.mkdir(parents=True, exist_ok=True)
+    for folder in METRICS_DIR.glob(f"{HOST}-*"):
+        if folder == metrics_dir or not _is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    metrics_dir.mkdir()
+
+
+def _is_alive(folder: Path) -> bool:
+    try:
+        os.kill(int(folder.name.rpartition("-")[2]), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -80,6 +80,8 @@ class Prepared:
     query: str | None = None
     history: TracedHistory | None = None
     replay_of: UUID | None = None
+    # of its stages so far, in milliseconds
+    timings_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[SourceText]:
@@ -216,6 +218,7 @@ def provenance(prepared: Prepared) -> Provenance:
         query=prepared.query,
         history=prepared.history,
         replay_of=prepared.replay_of,
+        timings_ms=prepared.timings_ms,
     )
     if grounding is None:
         return made
@@ -226,7 +229,6 @@ def provenance(prepared: Prepared) -> Provenance:
             "left_out": grounding.left_out,
             "relevance": grounding.relevance,
             "selected_text_hash": grounding.selected_text_hash,
-            "timings_ms": grounding.timings_ms,
         }
     )
 

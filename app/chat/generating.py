@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -18,15 +19,19 @@ from app.chat.models import Chunk, Done, Started, TokenUsage
 from app.chat.streaming import ChatEvent, citations_event, error_event, sources_event
 from app.core.exceptions import AppError, UpstreamFailed
 from app.core.llm import EMPTY_ANSWER, AnswerStream
+from app.core.metrics import ANSWERS, CITATIONS
+from app.core.stages import stage
 from app.core.tasks import uninterrupted
 
-__all__ = ["SAVING_SEC", "Generation", "read_markers"]
+__all__ = ["NOTHING_FOUND", "SAVING_SEC", "Generation", "Upstream", "read_markers"]
 
 logger = logging.getLogger(__name__)
 
 SAVING_SEC: Final = 10
 # Reading so many characters takes less than going to a thread and back.
 SMALL_DELTA: Final = 1_000
+# How an answer ended, to metrics, that says that there are no passages.
+NOTHING_FOUND: Final = "nothing_found"
 
 # Stores an answer together with the last events that are made from it, `None` where there is no
 # text to store; and returns both.
@@ -36,6 +41,15 @@ Save = Callable[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A language model's stream, and the stages that began with it."""
+
+    stream: AnswerStream
+    first_token: stage
+    generation: stage
+
+
 class Generation:
     """Streams one answer; whoever reads `events` to its end, or closes it, has it stored.
 
@@ -43,7 +57,7 @@ class Generation:
     a reader who has closed `events` did not get them. `has_ended` tells that PostgreSQL knows.
     """
 
-    def __init__(self, prepared: Prepared, upstream: AnswerStream | None, save: Save) -> None:
+    def __init__(self, prepared: Prepared, upstream: Upstream | None, save: Save) -> None:
         self.prepared = prepared
         self.stored: StoredAnswer | None = None
         self.failure: AppError | None = None
@@ -73,11 +87,12 @@ class Generation:
     async def close(self) -> None:
         """End the upstream call, if there is one."""
         if self._upstream is not None:
-            await self._upstream.close()
+            await self._upstream.stream.close()
 
-    async def _generate(self, upstream: AnswerStream) -> AsyncGenerator[ChatEvent]:
+    async def _generate(self, upstream: Upstream) -> AsyncGenerator[ChatEvent]:
         """Yield sources and text; keep what there is, however the stream ends."""
         answer_id = self.prepared.question.answer_id
+        stream = upstream.stream
         markers = _markers(self.prepared)
         pieces: list[str] = []
         finish_reason = None
@@ -85,14 +100,15 @@ class Generation:
         try:
             if self.prepared.grounding is not None:
                 yield sources_event(self.prepared.sources)
-            async for delta in upstream:
+            async for delta in stream:
+                upstream.first_token.end()
                 content = await _feed(markers, delta.content)
                 if delta.finish_reason:
                     content += markers.finish()
                     finish_reason = delta.finish_reason
                 pieces.append(content)
                 if content or delta.finish_reason:
-                    yield _message(answer_id, upstream.model, content, delta.finish_reason)
+                    yield _message(answer_id, stream.model, content, delta.finish_reason)
             if not any(piece.strip() for piece in pieces):
                 raise UpstreamFailed(details={"reason": EMPTY_ANSWER})  # noqa: TRY301 -- as any other
             status = MessageStatus.COMPLETE
@@ -101,13 +117,11 @@ class Generation:
             self.failure = _reported(error)
         finally:
             # Reached too when the reader has left, which cancels this generator.
+            upstream.generation.end(failed=status is MessageStatus.FAILED)
+            pieces.append(markers.finish())
+            CITATIONS.labels("dropped").inc(markers.dropped)
             draft = Draft(
-                answer_id,
-                "".join(pieces) + markers.finish(),
-                upstream.model,
-                status,
-                finish_reason,
-                upstream.usage,
+                answer_id, "".join(pieces), stream.model, status, finish_reason, stream.usage
             )
             await self._end(draft)
 
@@ -128,9 +142,14 @@ class Generation:
                 self.has_ended = True
             except AppError as error:
                 problem = error
+        self._count(draft)
         if not self.has_ended:
             self.failure = self.failure or problem
             self.last_events = [error_event(self.failure)]
+
+    def _count(self, draft: Draft) -> None:
+        status = NOTHING_FOUND if self._upstream is None else draft.status.value
+        ANSWERS.labels(status if self.has_ended else MessageStatus.FAILED.value).inc()
 
     def _last_events(self, stored: StoredAnswer | None) -> list[ChatEvent]:
         if self.failure is not None:
@@ -154,6 +173,8 @@ class Generation:
 class _Verbatim:
     """In place of a `MarkerFilter` where no documents are cited."""
 
+    dropped = 0
+
     def feed(self, delta: str) -> str:
         return delta
 
@@ -164,7 +185,9 @@ class _Verbatim:
 def read_markers(prepared: Prepared, text: str) -> str:
     """Return an answer without the markers that point to no passage."""
     markers = _markers(prepared)
-    return markers.feed(text) + markers.finish()
+    read = markers.feed(text) + markers.finish()
+    CITATIONS.labels("dropped").inc(markers.dropped)
+    return read
 
 
 async def _feed(markers: MarkerFilter | _Verbatim, delta: str) -> str:

@@ -1,6 +1,5 @@
 """What a question is answered from: passages of the documents, or of a selected text."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,8 @@ from app.chat.budget import TokenBudget
 from app.chat.models import QuestionRequest, SourceText
 from app.chat.prompts import PromptPassage, render_passage
 from app.chat.provenance import UsedPassage, UsedSettings, text_hash
+from app.core.metrics import RELEVANCE
+from app.core.stages import stage
 from app.knowledge.chunking import MAX_CHARACTERS, Passage, split
 from app.knowledge.embedding import Embedder
 from app.knowledge.passages import RetrievedPassage
@@ -79,12 +80,14 @@ class Grounder:
             mode=mode,
             where=request.filters.to_index() if request.filters else EVERYTHING,
         )
+        RELEVANCE.observe(found.relevance)
         relevant = found.passages if found.relevant else []
         # A passage of many chunks may be too long where its best one by itself is not.
         forms = [
             [(one, _in_prompt(_source(1, one))) for one in passage.forms] for passage in relevant
         ]
-        packed = list(enumerate(await self._budget.pack(forms, room), start=1))
+        with stage("question.pack", found.timings):
+            packed = list(enumerate(await self._budget.pack(forms, room), start=1))
         return Grounding(
             sources=[_source(number, passage) for number, passage in packed],
             passages=[UsedPassage.of(number, passage) for number, passage in packed],
@@ -100,7 +103,23 @@ class Grounder:
 
         They keep the order in which they stand in the text.
         """
-        began = time.perf_counter()
+        timings: dict[str, float] = {}
+        with stage("question.selection", timings):
+            sources, pieces, model = await self._select(question, text, room)
+        return Grounding(
+            sources=sources,
+            passages=[UsedPassage.of_selection(source) for source in sources],
+            settings=self._settings(None, None, model),
+            left_out=pieces - len(sources),
+            relevance=None,
+            selected_text_hash=text_hash(text),
+            timings_ms=timings,
+        )
+
+    async def _select(
+        self, question: str, text: str, room: int
+    ) -> tuple[list[SourceText], int, str]:
+        """Return what of a text is taken, of how many pieces, and by which model."""
         embedder = self._embedder()
         pieces = await to_thread.run_sync(
             lambda: split(text, max_characters=MAX_CHARACTERS, tokens=embedder.tokens)
@@ -116,19 +135,11 @@ class Grounder:
             ]
             scored.sort(key=lambda source: -(source.score or 0))
             packed = sorted(await self._pack(scored, room), key=lambda source: source.start)
-        sources = [
+        numbered = [
             source.model_copy(update={"number": number})
             for number, source in enumerate(packed, start=1)
         ]
-        return Grounding(
-            sources=sources,
-            passages=[UsedPassage.of_selection(source) for source in sources],
-            settings=self._settings(None, None, embedder.model_name),
-            left_out=len(pieces) - len(sources),
-            relevance=None,
-            selected_text_hash=text_hash(text),
-            timings_ms={"selection": round((time.perf_counter() - began) * 1_000, 2)},
-        )
+        return numbered, len(pieces), embedder.model_name
 
     async def _pack(self, sources: Sequence[SourceText], room: int) -> list[SourceText]:
         return await self._budget.pack([[(one, _in_prompt(one))] for one in sources], room)

@@ -38,6 +38,8 @@ class MarkerFilter:
 
     def __init__(self, count: int) -> None:
         self.markers: list[Marker] = []
+        # how many pointed nowhere
+        self.dropped = 0
         self._count = count
         self._pending = ""  # what may still become a marker
         self._sent = 0
@@ -149,6 +151,7 @@ class MarkerFilter:
         is_target = mark == start and self._tail.endswith(_ENDS_OF_LABELS)  # of a link
         if numbers and left.startswith(closing):
             if not is_target and not any(_known(several, self._count) for several in numbers):
+                self.dropped += len(numbers)
                 end = mark + len(rest) - len(left) + len(closing)
                 return end, self._join()
         elif not is_last and len(rest) <= MAX_MARKER:
@@ -165,6 +168,7 @@ class MarkerFilter:
     def _cite(self, numbers: str, space: str) -> str:
         known = _known(numbers, self._count)
         if not known:
+            self.dropped += 1
             return self._join()
         given = space
         for number in known:

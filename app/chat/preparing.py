@@ -34,6 +34,7 @@ from app.chat.turns import (
 from app.core.database import Database, Queries
 from app.core.exceptions import InvalidRequest
 from app.core.idempotency import Claim
+from app.core.stages import stage
 
 __all__ = ["Preparer", "prepare"]
 
@@ -252,15 +253,15 @@ def prepare(
 ) -> Prepared:
     """Put a question and its passages into a prompt; without passages there is nothing to ask."""
     passages = [prompt_passage(source) for source in grounding.sources]
-    messages = (
-        question_messages(
-            question.text, passages, question.background, history=history, meant=meant
-        )
-        if passages
-        else None
-    )
+    timings = dict(grounding.timings_ms)
+    messages = None
+    if passages:
+        with stage("question.prompt", timings):
+            messages = question_messages(
+                question.text, passages, question.background, history=history, meant=meant
+            )
     used = history.used if question.chat_id else None
-    return Prepared(question, model, messages, grounding, meant, used, replay_of)
+    return Prepared(question, model, messages, grounding, meant, used, replay_of, timings)
 
 
 def _insert_question(queries: Queries, new: NewQuestion) -> StoredQuestion:

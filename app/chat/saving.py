@@ -18,6 +18,8 @@ from app.chat.streaming import ChatEvent
 from app.chat.turns import end_turn
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict
+from app.core.metrics import CITATIONS
+from app.core.stages import stage
 
 __all__ = ["Saver"]
 
@@ -47,8 +49,11 @@ class Saver:
         kept = await self._live.drained(question.answer_id)
         try:
             if draft is not None and prepared.sources:
-                cited = await to_thread.run_sync(check, draft.text, citable(prepared.sources))
+                with stage("question.citations", prepared.timings_ms):
+                    cited = await to_thread.run_sync(check, draft.text, citable(prepared.sources))
                 draft = replace(draft, cited=cited)
+                for one in cited:
+                    CITATIONS.labels("verified" if one.verified else "unverified").inc()
             is_one_statement = not (
                 question.is_open
                 or question.spends
@@ -56,7 +61,8 @@ class Saver:
                 or (draft and draft.cited)
             )
             run = self._database.run_statement if is_one_statement else self._database.run
-            return await run(_store, prepared, draft, kept + 1, last_events)
+            with stage("question.save"):
+                return await run(_store, prepared, draft, kept + 1, last_events)
         except Conflict:
             # Nobody waits for it any more; it has cost what it has cost.
             if question.spends:

@@ -20,7 +20,13 @@ from app.chat.answers import (
 from app.chat.budget import TokenBudget
 from app.chat.constants import MessageStatus
 from app.chat.exceptions import AnswerCancelled, AnswerUnwanted
-from app.chat.generating import SAVING_SEC, Generation, read_markers
+from app.chat.generating import (
+    NOTHING_FOUND,
+    SAVING_SEC,
+    Generation,
+    Upstream,
+    read_markers,
+)
 from app.chat.live import LiveAnswer, LiveAnswers
 from app.chat.models import (
     Answer,
@@ -39,7 +45,9 @@ from app.chat.turns import Ending
 from app.core.database import Database, Queries
 from app.core.exceptions import UpstreamFailed
 from app.core.idempotency import NO_CLAIM, Claim
-from app.core.llm import EMPTY_ANSWER, LLM, AnswerStream
+from app.core.llm import EMPTY_ANSWER, LLM
+from app.core.metrics import ANSWERS
+from app.core.stages import stage
 
 __all__ = ["ChatService"]
 
@@ -159,16 +167,22 @@ class ChatService:
         return live.generation.stored.with_sources(prepared)
 
     async def _answer(self, prepared: Prepared) -> StoredAnswer:
-        async with self._live.ended_on_failure(prepared.question):
-            draft = await self._draft(prepared)
-            stored, _ = await self._save(prepared, draft, _no_events)
-        assert stored is not None
-        return stored
+        status = MessageStatus.FAILED.value
+        try:
+            async with self._live.ended_on_failure(prepared.question):
+                draft = await self._draft(prepared)
+                stored, _ = await self._save(prepared, draft, _no_events)
+            assert stored is not None
+            status = NOTHING_FOUND if prepared.messages is None else draft.status.value
+            return stored
+        finally:
+            ANSWERS.labels(status).inc()
 
     async def _draft(self, prepared: Prepared) -> Draft:
         if prepared.messages is None:
             return nothing_found(prepared)
-        completion = await self._llm.complete(prepared.messages, prepared.model)
+        with stage("question.generation", prepared.timings_ms, model=prepared.model):
+            completion = await self._llm.complete(prepared.messages, prepared.model)
         # A long answer takes longer to read than others should wait.
         text = await to_thread.run_sync(read_markers, prepared, completion.text)
         if not text.strip():
@@ -197,10 +211,20 @@ class ChatService:
                 raise AnswerUnwanted
             return self._live.begin(Generation(prepared, await self._ask(prepared), self._save))
 
-    async def _ask(self, prepared: Prepared) -> AnswerStream | None:
+    async def _ask(self, prepared: Prepared) -> Upstream | None:
         if prepared.messages is None:
             return None
-        return await self._llm.stream(prepared.messages, prepared.model)
+        timings, model = prepared.timings_ms, prepared.model
+        first_token = stage("question.first_token", timings, model=model)
+        generation = stage("question.generation", timings, model=model)
+        try:
+            return Upstream(
+                await self._llm.stream(prepared.messages, model), first_token, generation
+            )
+        except BaseException as error:
+            generation.end(failed=isinstance(error, Exception))
+            ANSWERS.labels(MessageStatus.FAILED.value).inc()
+            raise
 
     async def _events(self, generation: Generation) -> AsyncGenerator[bytes]:
         """Yield `b""`, then the answer's events, encoded."""

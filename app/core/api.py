@@ -1,10 +1,12 @@
 """Routes about the service itself."""
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 import app
-from app.core.metrics import CONTENT_TYPE, render
+from app.core.exposition import CONTENT_TYPE, render
 from app.core.models import Health, PartStatus, Readiness, Version
+from app.core.sampling import show_index, show_pool
 
 router = APIRouter(tags=["service"])
 
@@ -36,7 +38,11 @@ async def readiness(request: Request, response: Response) -> Readiness:
     responses={200: {"content": {CONTENT_TYPE: {"example": "brag_workers 3.0\n"}}}},
 )
 async def metrics(request: Request) -> Response:
-    """Tell a monitoring system about parts, index, queues and workers, in Prometheus' format."""
+    """Tell a monitoring system about requests, answers, parts and queues, in Prometheus' format."""
     resources = request.state.resources
-    body = render(await resources.check(), await resources.queue())
+    parts: dict[str, PartStatus] = await resources.check()
+    show_index(parts["index"])
+    show_pool(resources.database)
+    # Of several processes it reads a file each.
+    body = await to_thread.run_sync(render, parts, await resources.queue())
     return Response(body, media_type=CONTENT_TYPE)

@@ -11,6 +11,7 @@ import logging
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import psycopg2
@@ -24,7 +25,7 @@ from sqlalchemy.engine import Engine
 from app.core.exceptions import DatabaseBusy, DatabaseUnavailable, Unauthorized
 from settings import ROOT
 
-__all__ = ["Database", "Listener", "Queries", "StatementFailed"]
+__all__ = ["Database", "Listener", "PoolUse", "Queries", "StatementFailed"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,15 @@ class StatementFailed(Exception):
         super().__init__(f"{type(cause).__name__}, SQLSTATE {getattr(cause, 'pgcode', None)}")
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """How many connections a pool may have, how many are used, and how many calls wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
 class Database:
     """A pool of connections and the compiled statements of `db/queries`."""
 
@@ -71,6 +81,12 @@ class Database:
         self._queries = _load_queries(self._engine)
         # As many threads as connections: a burst waits here, in order, and not in the pool.
         self._limiter = CapacityLimiter(pool_size)
+
+    @property
+    def pool(self) -> PoolUse:
+        """How the pool is used just now, by callers that have an event loop."""
+        used = self._limiter.statistics()
+        return PoolUse(int(used.total_tokens), used.borrowed_tokens, used.tasks_waiting)
 
     async def run(
         self, fn: Callable[Concatenate[Queries, P], T], *args: P.args, **kwargs: P.kwargs

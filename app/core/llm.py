@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 
 from app.core.exceptions import UpstreamFailed, UpstreamTimedOut
+from app.core.metrics import LLM_CALLS, TOKENS
 
 __all__ = ["EMPTY_ANSWER", "LLM", "AnswerStream", "Completion", "Delta", "Usage"]
 
@@ -82,12 +83,14 @@ class LLM:
             UpstreamFailed: the upstream can't be reached, refused, or sent no answer.
             UpstreamTimedOut: there was no whole answer in time.
         """
-        with _translated_errors(started=False):
+        with LLM_CALLS.track_inprogress(), _translated_errors(started=False):
             async with timeout_at(self._deadline()):
                 response = await self._client.chat.completions.create(
                     messages=messages, model=model
                 )
-            return _completion(response, model)
+            completion = _completion(response, model)
+        _count_tokens(model, completion.usage)
+        return completion
 
     async def stream(
         self, messages: Sequence[ChatCompletionMessageParam], model: str
@@ -99,7 +102,7 @@ class LLM:
             UpstreamTimedOut: the upstream did not begin in time.
         """
         deadline = self._deadline()
-        with _translated_errors(started=False):
+        with LLM_CALLS.track_inprogress(), _translated_errors(started=False):
             async with timeout_at(deadline):
                 chunks = await self._client.chat.completions.create(
                     messages=messages,
@@ -124,8 +127,11 @@ class AnswerStream:
     ) -> None:
         self._chunks = chunks
         self._deadline = deadline
+        self._asked_model = model
+        self._is_open = True
         self.model = model
         self.usage = Usage()
+        LLM_CALLS.inc()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
         """Yield the pieces as they come.
@@ -156,6 +162,10 @@ class AnswerStream:
 
     async def close(self) -> None:
         """End the upstream call, wherever it is."""
+        if self._is_open:
+            self._is_open = False
+            LLM_CALLS.dec()
+            _count_tokens(self._asked_model, self.usage)
         await self._chunks.close()
 
     def _read(self, chunk: ChatCompletionChunk) -> Delta | None:
@@ -170,6 +180,13 @@ class AnswerStream:
         if not content and finish_reason is None:
             return None
         return Delta(content, finish_reason)
+
+
+def _count_tokens(model: str, usage: Usage) -> None:
+    """Count a call's tokens, under the model that was asked for: an upstream may say anything."""
+    for kind, tokens in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):
+        if tokens is not None:
+            TOKENS.labels(model, kind).inc(tokens)
 
 
 def _completion(response: ChatCompletion, model: str) -> Completion:

@@ -7,12 +7,15 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["configure_logs", "request_id"]
+__all__ = ["configure_logs", "log_fields", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# What each JSON line says besides: the trace, the run that a job is of.
+log_fields: ContextVar[Mapping[str, str]] = ContextVar("log_fields", default={})  # noqa: B039 -- never changed
 
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Their INFO lines are about themselves, and the DEBUG lines of some hold whole requests or answers.
@@ -57,7 +60,7 @@ class JSONFormatter(logging.Formatter):
         }
         if (current := request_id.get()) is not None:
             entry["request_id"] = current
-        entry |= _extra(record)
+        entry |= {**log_fields.get(), **_extra(record)}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         # ASCII, whatever the encoding of standard error and what readers take for a line's end.

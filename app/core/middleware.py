@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.exceptions import StartupError
 from app.core.logs import request_id
+from app.core.metrics import REQUEST_SECONDS, REQUESTS
+from app.core.route_names import method_of, route_of
 
 __all__ = ["BodyLimit", "PlainStartupErrors", "RequestContext"]
 
@@ -25,7 +27,7 @@ ACCEPTED_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 class RequestContext:
-    """Gives each request an id, returns it as `X-Request-ID`, and logs one line per request.
+    """Gives each request an id, returns it as `X-Request-ID`, logs one line per request, counts it.
 
     An id that the caller sends is kept when it is short and plain. What a dependency puts into
     `request.state.response_headers` is returned too, whatever the route answers with.
@@ -64,12 +66,13 @@ class RequestContext:
             status = status or 500
             raise
         finally:
-            elapsed = round((time.perf_counter() - started) * 1000, 1)
+            seconds = time.perf_counter() - started
+            _count(scope, status, seconds)
             logger.info(
                 "%s %s",
                 scope["method"],
                 scope["path"].encode("unicode_escape").decode(),
-                extra={"status": status or None, "ms": elapsed},
+                extra={"status": status or None, "ms": round(seconds * 1000, 1)},
             )
 
 
@@ -145,6 +148,13 @@ class PlainStartupErrors:
                 logger.exception("bRAG could not start")
                 await send({"type": "lifespan.startup.failed", "message": ""})
             raise
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    method, route = method_of(scope), route_of(scope)
+    # Without a status, its sender has left before there was one.
+    REQUESTS.labels(method, route, str(status or "none")).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
 
 
 def _raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

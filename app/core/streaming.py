@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.exceptions import AppError, ReaderLeft, ServerStopping
 from app.core.handlers import error_response
+from app.core.metrics import STREAMS
 
 __all__ = ["EventStream", "event", "while_reader_waits"]
 
@@ -91,7 +92,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events, then make sure that their source has ended."""
-        with self._watch as self._until:
+        with STREAMS.track_inprogress(), self._watch as self._until:
             await self._respond(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import math
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -13,6 +11,7 @@ import numpy as np
 
 from app.accounts.models import Caller
 from app.core.database import Database
+from app.core.stages import stage
 from app.knowledge.embedding import Embedder
 from app.knowledge.index_payload import readers_of
 from app.knowledge.models import embedded_text
@@ -133,10 +132,10 @@ class Retriever:
         try:
             dense = None
             if mode is not SearchMode.BM25:
-                with _timed(timings, "embed"):
+                with stage("question.embed", timings):
                     dense = (await model.embedder.embed_query(query)).tolist()
             sparse = None if mode is SearchMode.DENSE else self._sparse.encode_query(query)
-            with _timed(timings, "index"):
+            with stage("question.index", timings):
                 legs = await model.index.search(
                     dense, sparse, limit=max(LEG_LIMIT, 2 * limit), where=where
                 )
@@ -147,7 +146,7 @@ class Retriever:
         ranked = fuse(legs)[: max(CANDIDATES, 2 * limit)]
         candidates: list[Candidate] = []
         if ranked:
-            with _timed(timings, "passages"):
+            with stage("question.passages", timings):
                 candidates = await self._database.run_statement(
                     load_candidates,
                     account_id,
@@ -155,12 +154,12 @@ class Retriever:
                     model.embedder.model_name,
                     model.embedder.dimensions,
                 )
-        with _timed(timings, "relevance"):
+        with stage("question.relevance", timings):
             signals = self._measure(query, legs, candidates)
         if self._reranker is not None and candidates:
-            with _timed(timings, "rerank"):
+            with stage("question.rerank", timings):
                 candidates = await _rerank(self._reranker, query, candidates)
-        with _timed(timings, "choose"):
+        with stage("question.choose", timings):
             if merged:
                 # Some become one passage: the next ones fill what that leaves free.
                 chosen = self._choose(candidates, 2 * limit)
@@ -201,10 +200,3 @@ async def _rerank(
         for c, score in zip(candidates, scores, strict=True)
     ]
     return sorted(rescored, key=lambda candidate: -candidate.passage.score)
-
-
-@contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    timings[stage] = round((time.perf_counter() - began) * 1_000, 2)

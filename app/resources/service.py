@@ -95,11 +95,29 @@ class Resources:
         """Tell of each part whether it works; the language model is not called."""
         return {
             "database": await self._check_database(),
-            "index": await self._check_index(),
+            "index": await self.check_index(),
             "embedding_model": self._check_model(),
             "language_model": PartStatus(status="ok", detail=self.settings.models[0]),
             "worker": await self._check_worker(),
         }
+
+    async def check_index(self) -> PartStatus:
+        """Tell whether the index works, and how far it is behind."""
+        follower = self.follower.status
+        error = follower.error or (None if follower.position else "The index is being built.")
+        if follower.applied is None:
+            return PartStatus(status="down", detail=error)
+        try:
+            lag = await self.database.run_statement(read_lag, follower.applied)
+        except AppError:
+            # Which the database's own part tells.
+            return PartStatus(status="down" if error else "ok", detail=error)
+        return PartStatus(
+            status="down" if error else "ok",
+            detail=error or _describe(lag),
+            lag_changes=lag.changes,
+            lag_seconds=lag.seconds,
+        )
 
     async def queue(self) -> QueueStatus | None:
         """Return the state of the job queue; None when the database can't be asked."""
@@ -127,23 +145,6 @@ class Resources:
         # Questions are answered, so nothing is down.
         detail = f"{name}, until the knowledge base's model can be used: {problem}"
         return PartStatus(status="ok", detail=detail if problem else name)
-
-    async def _check_index(self) -> PartStatus:
-        follower = self.follower.status
-        error = follower.error or (None if follower.position else "The index is being built.")
-        if follower.applied is None:
-            return PartStatus(status="down", detail=error)
-        try:
-            lag = await self.database.run_statement(read_lag, follower.applied)
-        except AppError:
-            # Which the database's own part tells.
-            return PartStatus(status="down" if error else "ok", detail=error)
-        return PartStatus(
-            status="down" if error else "ok",
-            detail=error or _describe(lag),
-            lag_changes=lag.changes,
-            lag_seconds=lag.seconds,
-        )
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 The link is a socket over which it gets one call after the other; the lifeline the reading end of a
 pipe on which nothing ever comes, but which ends when the parent does, however it dies. Every
-message is an 8-byte length and a pickle; a reply comes after a byte that says "heard". Children
-start quickly, since only the standard library is imported here.
+message is an 8-byte length and a pickle; a reply comes after a byte that says "heard", and tells
+the stages that were timed, too. Children start quickly, since little is imported here.
 """
 
 import fcntl
@@ -18,6 +18,8 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from app.core.stages import Timed, listen
 
 if TYPE_CHECKING:
     from io import BufferedRWPair
@@ -54,6 +56,8 @@ def main() -> None:
 def _serve(stream: "BufferedRWPair[Any, Any]") -> None:
     setup = _read(stream)
     subject = None
+    stages: list[Timed] = []
+    listen(stages.append)
     while setup is not None and (request := _read(stream)) is not None:
         stream.write(HEARD)
         stream.flush()
@@ -61,9 +65,10 @@ def _serve(stream: "BufferedRWPair[Any, Any]") -> None:
             if subject is None:
                 subject = pickle.loads(setup)()  # noqa: S301 -- both ends are bRAG
             method, args, kwargs = pickle.loads(request)  # noqa: S301
-            reply = pickle.dumps((True, getattr(subject, method)(*args, **kwargs)))
+            reply = pickle.dumps((True, getattr(subject, method)(*args, **kwargs), stages))
         except Exception as error:  # noqa: BLE001 -- the parent decides about it
-            reply = _pickled(error)
+            reply = _pickled(error, stages)
+        stages.clear()
         stream.write(HEADER.pack(len(reply)) + reply)
         stream.flush()
 
@@ -77,17 +82,17 @@ def _read(stream: "BufferedRWPair[Any, Any]") -> bytes | None:
     return stream.read(size)
 
 
-def _pickled(error: Exception) -> bytes:
+def _pickled(error: Exception, stages: list[Timed]) -> bytes:
     trace = "".join(traceback.format_exception(error))
     error.add_note(trace)
     try:
-        reply = pickle.dumps((False, error))
+        reply = pickle.dumps((False, error, stages))
         # Many exceptions can be pickled and not read again.
         pickle.loads(reply)  # noqa: S301
     except Exception:  # noqa: BLE001 -- whatever its own code raises
         plain: Any = StepError(f"{type(error).__name__}: {error}")
         plain.add_note(trace)
-        reply = pickle.dumps((False, plain))
+        reply = pickle.dumps((False, plain, stages))
     return reply
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from app.core.stages import tell
 from app.worker.slot_child import HEADER, HEARD, StepError
 from settings import ROOT
 
@@ -65,7 +66,9 @@ class Slots:
         async with self._free:
             child, reply = await self._call(request, timeout_sec)
             self._put_back(child)
-        succeeded, result = pickle.loads(reply)  # noqa: S301 -- both ends are bRAG
+        succeeded, result, stages = pickle.loads(reply)  # noqa: S301 -- both ends are bRAG
+        for timed in stages:
+            tell(timed)
         if not succeeded:
             raise result
         return result

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from app.core.database import Database, Queries
 from app.core.exceptions import StartupError
+from app.core.stages import stage
 from app.knowledge.compaction import compact
 from app.knowledge.connectors.access import Access, parse_config
 from app.knowledge.connectors.models import Entry, Fetched, Gone, NotModified
@@ -74,7 +75,8 @@ class Steps:
         Raises:
             SourceUnavailable: try again later.
         """
-        list_source(self._database, self._access, ingestion_id)
+        with stage("document.list"):
+            list_source(self._database, self._access, ingestion_id)
 
     def fetch_document(self, ingestion_id: str, path: str) -> bool:
         """Get a document's content; return whether there is something to store.
@@ -95,7 +97,9 @@ class Steps:
         is_current = work.stored is not None and work.stored["recipe"] == RECIPE
         state = work.stored["state"] if work.stored and is_current and not work.everything else {}
         try:
-            fetched = self._access.fetch(parse_config(work.config), entry, state, depth=work.depth)
+            config = parse_config(work.config)
+            with stage("document.fetch"):
+                fetched = self._access.fetch(config, entry, state, depth=work.depth)
         except SourceUnusable as error:
             # Every site has pages that are not for everybody; one that was is another matter.
             is_new_page = work.kind == "web" and work.stored is None
@@ -113,7 +117,8 @@ class Steps:
             self._finish(ingestion_id, path, "skipped", error=DELETED)
             return
         try:
-            parsed = self._parser.parse(work.content, path, work.media_type)
+            with stage("document.parse"):
+                parsed = self._parser.parse(work.content, path, work.media_type)
         except ParserFailed as error:
             self._finish(ingestion_id, path, "failed", error=str(error))
             return
@@ -125,7 +130,8 @@ class Steps:
             with suppress(ModelReplaced):
                 model = self._database.run_sync(find_model_name) or self._first_model
                 embedder = self._load_embedder(model)
-                document = _build(path, work, work.content, parsed, embedder.tokens)
+                with stage("document.chunk"):
+                    document = _build(path, work, work.content, parsed, embedder.tokens)
                 self._store(ingestion_id, path, embedder, work, document, parsed.note)
                 is_stored = True
 
@@ -165,10 +171,23 @@ class Steps:
         embedded = self._database.run_sync(find_embedded, embedder.model_name, texts)
         vectors = _embed(embedder, texts, texts.keys() - embedded)
         # Another run may have removed vectors since we looked, as no longer used.
-        while lost := self._database.run_sync(
-            _store, ingestion_id, path, embedder, work, document, vectors, note
-        ):
+        while lost := self._store_once(ingestion_id, path, embedder, work, document, vectors, note):
             vectors |= _embed(embedder, texts, lost)
+
+    def _store_once(
+        self,
+        ingestion_id: str,
+        path: str,
+        embedder: "Embedder",
+        work: Work,
+        document: Document,
+        vectors: dict[str, bytes],
+        note: str | None,
+    ) -> set[str]:
+        with stage("document.store"):
+            return self._database.run_sync(
+                _store, ingestion_id, path, embedder, work, document, vectors, note
+            )
 
     def _finish(self, ingestion_id: str, path: str, state: str, *, error: str) -> None:
         self._database.run_sync(_finish, ingestion_id, path, state, error)
@@ -288,9 +307,11 @@ def _is_outdated(queries: Queries, ingestion_id: str, path: str, work: Work) -> 
 
 def _embed(embedder: "Embedder", texts: dict[str, str], wanted: set[str]) -> dict[str, bytes]:
     vectors: dict[str, bytes] = {}
-    for part in parts(sorted(wanted)):
-        matrix = embedder.embed([texts[content_hash] for content_hash in part])
-        vectors |= zip(part, map(to_bytes, matrix), strict=True)
+    if wanted:
+        with stage("document.embed", passages=len(wanted)):
+            for part in parts(sorted(wanted)):
+                matrix = embedder.embed([texts[content_hash] for content_hash in part])
+                vectors |= zip(part, map(to_bytes, matrix), strict=True)
     return vectors
 
 
