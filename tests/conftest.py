@@ -51,6 +51,8 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own environment must not change what a test sees."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("BRAG_URL", "BRAG_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 

@@ -1,6 +1,6 @@
 """Other people's words on a terminal."""
 
-__all__ = ["printable"]
+__all__ = ["printable", "printable_lines"]
 
 
 def printable(text: str) -> str:
@@ -8,3 +8,8 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in text
     )
+
+
+def printable_lines(text: str) -> str:
+    """The same, but lines and tabs stay."""
+    return "".join(character if character in "\n\t" else printable(character) for character in text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from app.cli.errors import RequestFailed
 from app.core.exceptions import AppError, StartupError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ __all__ = [
     "DOCUMENTS",
     "OPERATING",
     "AsJson",
+    "Token",
+    "Url",
     "command_settings",
     "examples",
     "failures",
@@ -31,6 +34,25 @@ OPERATING: Final = "Operate"
 
 INTERRUPTED: Final = 130
 
+Url = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BRAG_URL",
+        metavar="URL",
+        help="Of a bRAG server; by default, this folder's own knowledge base is asked.",
+        rich_help_panel="Server",
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BRAG_TOKEN",
+        metavar="TOKEN",
+        help="For that server. Others may see it on a command line: better set BRAG_TOKEN.",
+        show_envvar=True,
+        rich_help_panel="Server",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
@@ -65,7 +87,7 @@ def failures(
     """
     try:
         yield
-    except (AppError, StartupError) as error:
+    except (AppError, StartupError, RequestFailed) as error:
         if as_json:
             print_json({"error": _described(error)})
         typer.echo(error, err=True)
@@ -80,8 +102,8 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def _described(error: AppError | StartupError) -> dict[str, object]:
+def _described(error: AppError | StartupError | RequestFailed) -> dict[str, object]:
     """Say it as the API does."""
-    if isinstance(error, AppError):
+    if isinstance(error, AppError | RequestFailed):
         return {"code": error.code, "message": error.message, "details": error.details}
     return {"code": "startup_error", "message": str(error), "details": {}}
