@@ -27,6 +27,12 @@ test: install-dev prepare ## Run the tests, in parallel
 test-browser: install-dev prepare ## Run the tests of the page, in a real Chromium
 	$(BIN)/python -m pytest -n auto tests/web/browser
 
+fuzz: install-dev prepare ## Send 20,000 generated requests to all routes; FUZZ_CASES and FUZZ_SEED say otherwise
+	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/python -m pytest tests/fuzzing -q -s
+
+audit: install-dev ## Ask the network for known vulnerabilities of what is pinned
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/requirements.txt
+
 check: install-dev ## Verify style, types and import rules; change nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

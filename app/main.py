@@ -20,6 +20,7 @@ from app.chat.chats.asking_api import router as asking_router
 from app.compat.api import router as compat_router
 from app.core.api import router as core_router
 from app.core.cors import allow_origins
+from app.core.describing import describe_alike, operation_id
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.metrics import measure_stages
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=app.__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
         # Ours has everything from here.
         docs_url=None,
         redoc_url=None,
@@ -126,4 +128,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(compat_router)
     api.include_router(page_router(settings))
     api.include_router(mcp_router)
+    describe_alike(api)
     return api

@@ -27,9 +27,9 @@ _TOKEN: Final[dict[str, JsonValue]] = {
     "hint": "brag_Zk3x",
     "scopes": ["read", "ingest"],
     "requests_per_minute": 30,
-    "tokens_per_day": None,
+    "tokens_per_day": 100_000,
     "created_at": "2026-11-21T10:00:00Z",
-    "last_used_at": None,
+    "last_used_at": "2026-11-28T09:30:00Z",
     "expires_at": "2027-05-01T00:00:00Z",
 }
 

@@ -31,6 +31,14 @@ UPSTREAM_FAILURES: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorResponse, "description": "A part that bRAG depends on is unavailable."},
     504: {"model": ErrorResponse, "description": "The language model took too long."},
 }
+IN_CHAT: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such chat."},
+    409: {
+        "model": ErrorResponse,
+        "description": "The chat, or a request with the same `Idempotency-Key`, is being answered, "
+        "or somebody has stopped the answer.",
+    },
+}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `sources` (questions only), `message` for each piece, "
@@ -65,7 +73,7 @@ async def completion_stream(
     return stream(await while_reader_waits(connection, chat.stream_completion(request, caller)))
 
 
-@router.post("/qa-create", responses=UPSTREAM_FAILURES)
+@router.post("/qa-create", responses=UPSTREAM_FAILURES | IN_CHAT)
 async def qa_create(
     request: QuestionRequest, chat: ChatServiceDep, caller: AskerDep, claim: ClaimDep
 ) -> AnswerWithSources:
@@ -76,7 +84,11 @@ async def qa_create(
     return await chat.ask(request, caller, claim)
 
 
-@router.post("/qa-stream", response_class=EventStream, responses=UPSTREAM_FAILURES | STREAM)
+@router.post(
+    "/qa-stream",
+    response_class=EventStream,
+    responses=UPSTREAM_FAILURES | IN_CHAT | STREAM,
+)
 async def qa_stream(
     request: QuestionRequest,
     chat: ChatServiceDep,

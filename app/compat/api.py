@@ -53,8 +53,8 @@ async def answer(request: DocsQuestion, chat: ChatServiceDep, caller: AskerDep) 
     return DocsAnswer(answer=answered.message, sources=list(paths))
 
 
-@router.post("/chat", responses=FAILURES | BUSY)
-@router.post("/chat_conversation", responses=FAILURES | BUSY)
+@router.post("/chat", name="chat", responses=FAILURES | BUSY)
+@router.post("/chat_conversation", name="chat_conversation", responses=FAILURES | BUSY)
 async def send_message(
     request: SessionMessage, chat: ChatServiceDep, caller: AskerDep, database: DatabaseDep
 ) -> SessionResponse:

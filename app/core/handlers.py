@@ -84,10 +84,7 @@ def _not_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> JSONRe
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if kind == "json_invalid":
-        body = _body(
-            InvalidRequest.code, "The body is not valid JSON.", {"position": problems[0]["loc"][-1]}
-        )
-        return JSONResponse(body.model_dump(mode="json"), InvalidRequest.status_code)
+        return _no_json({"position": problems[0]["loc"][-1]})
     is_json = media_type == "application/json" or media_type.endswith("+json")
     is_of_body = bool(problems) and problems[0]["loc"][0] == "body"
     if is_of_body and not is_json and kind != "missing":
@@ -98,8 +95,17 @@ def _not_json(request: Request, problems: Sequence[Mapping[str, Any]]) -> JSONRe
     return None
 
 
+def _no_json(details: dict[str, Any]) -> JSONResponse:
+    body = _body(InvalidRequest.code, "The body is not valid JSON.", details)
+    return JSONResponse(body.model_dump(mode="json"), InvalidRequest.status_code)
+
+
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    # FastAPI says so of bodies that it can't decode, or that are nested without end.
+    is_bad = error.status_code == HTTPStatus.BAD_REQUEST
+    if is_bad and isinstance(error.__cause__, ValueError | RecursionError):
+        return _no_json({})
     code = HTTP_CODES.get(error.status_code, f"http_{error.status_code}")
     body = _body(code, error.detail or HTTPStatus(error.status_code).phrase, {})
     return JSONResponse(body.model_dump(mode="json"), error.status_code, headers=error.headers)

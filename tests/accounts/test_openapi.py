@@ -30,7 +30,7 @@ def documents(operation: dict[str, Any], status: int) -> bool:
     """Whether an operation documents an error as errors look."""
     response = operation["responses"].get(str(status))
     schema = {"$ref": "#/components/schemas/ErrorResponse"}
-    return response is not None and response["content"] == {"application/json": {"schema": schema}}
+    return response is not None and response["content"]["application/json"]["schema"] == schema
 
 
 async def test_every_operation_that_needs_a_token_says_what_happens_without(

@@ -41,7 +41,8 @@ BODY: dict[str, Any] = {
                             "default": Visibility.PRIVATE,
                         },
                     },
-                }
+                },
+                "example": {"file": ["# Guide\n\nRun `make run-dev`.\n"], "visibility": "private"},
             },
             "application/json": {"schema": NewDocument.model_json_schema()},
         },
