@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from app.cli.commands.shared import OPERATING, examples, failures, group
+from app.cli.commands.shared import (
+    OPERATING,
+    Token,
+    Url,
+    command_settings,
+    examples,
+    failures,
+    group,
+)
 
 __all__ = ["cli"]
 
@@ -44,3 +52,16 @@ def serve(
             reload_includes=["*.py", "*.html", "*.css", "*.js"] if reload else None,
             **SERVER_OPTIONS,
         )
+
+
+@cli.command(rich_help_panel=OPERATING, epilog=examples("brag mcp", "brag mcp --url https://…"))
+def mcp(*, url: Url = None, token: Token = None) -> None:
+    """Serve the tools for agents (MCP) on standard input and output."""
+    from app.mcp.stdio import serve_documents_here, serve_documents_of
+
+    with failures():
+        settings = command_settings()
+        if url is None:
+            serve_documents_here(settings)
+        else:
+            serve_documents_of(url, token)

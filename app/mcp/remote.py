@@ -1,0 +1,101 @@
+"""A bRAG elsewhere, as its own tools: for clients that only know standard input and output."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+
+import app
+from app.core.exceptions import StartupError
+
+__all__ = ["remote_server"]
+
+logger = logging.getLogger("app.mcp")
+
+Context = ServerRequestContext[Any, Any]
+
+CONNECT_SEC: Final = 10
+# A server that is at work says so every 15 seconds.
+READ_SEC: Final = 60
+PATH: Final = "/mcp"
+
+
+@asynccontextmanager
+async def remote_server(url: str, token: str | None) -> AsyncIterator[Server[Any]]:
+    """Connect to the bRAG at a URL; yield a server that passes every call on to it.
+
+    Raises:
+        StartupError: it can't be reached, or refuses the token.
+    """
+    address = url.rstrip("/").removesuffix(PATH) + PATH
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = httpx2.Timeout(READ_SEC, connect=CONNECT_SEC)
+    with _plain_errors(address):
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+            Client(streamable_http_client(address, http_client=http)) as client,
+        ):
+            yield _forwarding(client, address)
+
+
+def _forwarding(client: Client, address: str) -> Server[Any]:
+    async def list_tools(_: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        return await client.list_tools(cursor=params.cursor if params else None)
+
+    async def call_tool(
+        context: Context, params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await client.call_tool(
+                params.name,
+                params.arguments,
+                progress_callback=context.session.report_progress,
+            )
+        except MCPError as error:
+            logger.warning("%s: %s", address, error.error.message)
+            message = f"{address}: {error.error.message}"
+            return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
+
+    info = client.server_info
+    return Server(
+        "brag",
+        version=info.version if info else app.__version__,
+        title=info.title if info else None,
+        instructions=client.instructions,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+@contextmanager
+def _plain_errors(address: str) -> Iterator[None]:
+    """Say in one sentence what is wrong with a server that can't be connected to."""
+    try:
+        yield
+    except* MCPError as group:
+        raise StartupError(f"{address}: {_first(group).error.message}") from None
+    except* (httpx2.HTTPError, httpx2.InvalidURL) as group:
+        raise StartupError(
+            f"{address} can't be reached ({type(_first(group)).__name__}). Is bRAG running there?"
+        ) from None
+
+
+def _first(group: BaseException) -> Any:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
