@@ -19,7 +19,8 @@ FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends git make openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home brag \
-    && install -d -o brag -g brag /brag/var/postgres /brag/var/qdrant /brag/var/tmp
+    && install -d -o brag -g brag /brag/var/metrics /brag/var/postgres /brag/var/qdrant \
+        /brag/var/tmp
 WORKDIR /brag
 # What changes seldom comes first. `make` looks at the times of what was built, so all of it is taken
 # from there.

@@ -101,7 +101,8 @@ def test_the_image_runs_as_somebody_who_may_write_below_var_only() -> None:
     assert f"useradd --uid {user} " in setup
     owned = re.search(r"install -d -o brag -g brag (.*)$", setup)
     assert owned
-    assert all(path.startswith("/brag/var/") for path in owned[1].split())
+    folders = ("metrics", "postgres", "qdrant", "tmp")
+    assert owned[1].split() == [f"/brag/var/{name}" for name in folders]
     assert not any("--chown" in arguments for arguments in of(image, "COPY"))
 
 

@@ -87,7 +87,7 @@ def test_a_pod_of_brag_fits_the_image(name: str) -> None:
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     assert running["securityContext"]["readOnlyRootFilesystem"]
     mounts = {mount["mountPath"] for mount in running["volumeMounts"]}
-    assert {"/tmp", "/brag/var/tmp"} <= mounts
+    assert {"/tmp", "/brag/var/metrics", "/brag/var/tmp"} <= mounts
     # The model is in the image: nothing may be mounted over it.
     assert not {"/brag", "/brag/var", "/brag/var/models"} & mounts
     assert running["image"] == container("api")["image"]
