@@ -12,6 +12,7 @@ from app.core.text import storable
 from app.knowledge.ingestions.models import Ingestion
 
 __all__ = [
+    "MAX_PATH_CHARACTERS",
     "AcceptedDocument",
     "AcceptedDocuments",
     "Document",
@@ -19,6 +20,7 @@ __all__ = [
     "DocumentPart",
     "DocumentText",
     "NewDocument",
+    "checked_path",
 ]
 
 MAX_PATH_CHARACTERS = 500
@@ -26,8 +28,15 @@ MAX_PATH_CHARACTERS = 500
 Text = Annotated[str, AfterValidator(storable)]
 
 
-def _checked_path(path: str) -> str:
+def checked_path(path: str) -> str:
+    """Return a path that tells a document from others.
+
+    Raises:
+        ValueError: it doesn't look like one.
+    """
     storable(path)
+    if len(path) > MAX_PATH_CHARACTERS:
+        raise ValueError(f"must not be longer than {MAX_PATH_CHARACTERS} characters")
     parts = path.split("/")
     if path != path.strip() or any(part in ("", ".", "..") for part in parts):
         raise ValueError("must look like guide/intro.md")
@@ -64,7 +73,7 @@ class NewDocument(BaseModel):
     title: Annotated[str, Field(max_length=500), AfterValidator(storable)]
     text: Text = Field(description="Markdown or plain text.")
     path: (
-        Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), AfterValidator(_checked_path)] | None
+        Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), AfterValidator(checked_path)] | None
     ) = Field(
         None, description="What tells it from others; by default the title. The same path replaces."
     )

@@ -1,7 +1,7 @@
 """The body of an upload: files as a form, or a text as JSON."""
 
 import errno
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from anyio import to_thread
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from app.accounts.models import Visibility
 from app.core.exceptions import AppError, InvalidRequest
-from app.knowledge.documents.models import NewDocument
+from app.knowledge.documents.models import MAX_PATH_CHARACTERS, NewDocument, checked_path
 from app.knowledge.documents.services import Upload, path_of, upload_of
 
 __all__ = ["BODY", "read_upload", "read_uploads"]
@@ -34,6 +34,12 @@ BODY: dict[str, Any] = {
                         "file": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
+                        },
+                        "path": {
+                            "type": "array",
+                            "items": {"type": "string", "maxLength": MAX_PATH_CHARACTERS},
+                            "description": "Of each file, in the same order, such as "
+                            "`guide/intro.md`; by default its name.",
                         },
                         "visibility": {
                             "type": "string",
@@ -106,14 +112,10 @@ async def _read_form(request: Request) -> list[Upload]:
         form = await parser.parse()
         try:
             visibility = _visibility(form)
+            files = _files(form)
             return [
-                Upload(
-                    path_of(file.filename or ""),
-                    await file.read(),
-                    file.content_type,
-                    visibility=visibility,
-                )
-                for file in _files(form)
+                Upload(path, await file.read(), file.content_type, visibility=visibility)
+                for path, file in zip(_paths(form, files), files, strict=True)
             ]
         finally:
             await form.close()
@@ -130,6 +132,19 @@ def _files(form: FormData) -> list[UploadFile]:
     if not files:
         raise InvalidRequest("file: must be at least one file")
     return files
+
+
+def _paths(form: FormData, files: Sequence[UploadFile]) -> list[str]:
+    """Return what tells the files from each other: two folders may hold files of one name."""
+    given = [path for path in form.getlist("path") if isinstance(path, str)]
+    if not given:
+        return [path_of(file.filename or "") for file in files]
+    if len(given) != len(files):
+        raise InvalidRequest("path: must be there for each file, or for none")
+    try:
+        return list(map(checked_path, given))
+    except ValueError as error:
+        raise InvalidRequest(f"path: {error}") from None
 
 
 def _visibility(form: FormData) -> Visibility | None:
