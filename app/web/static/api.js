@@ -29,6 +29,28 @@ async function proof() {
   return csrf ? { "X-CSRF-Token": csrf } : {};
 }
 
+const isLogin = (path) => path.startsWith("/v1/login") || path.startsWith("/v1/register");
+
+// Do something with the headers that prove a request; twice, when somebody has signed in anew in
+// another window, so that the proof was of the session before.
+async function proven(path, action) {
+  if (!NEEDS_PROOF || isLogin(path)) return action({});
+  try {
+    return await action(await proof());
+  } catch (error) {
+    if (error.code !== "csrf_proof_missing") throw error;
+    forgetCsrf();
+    return action(await proof());
+  }
+}
+
+function refused(path, error) {
+  if (error.status === 401 && !isLogin(path)) signIn(error);
+  return error;
+}
+
+const unreachable = () => new ApiError(0, { detail: "The server can't be reached. Is it running?" });
+
 // Send a request and return the Response; `body` is sent as JSON, a FormData as it is.
 export async function send(method, path, body, { signal, headers = {} } = {}) {
   const init = { method, signal, headers: { Accept: "application/json", ...headers } };
@@ -38,24 +60,38 @@ export async function send(method, path, body, { signal, headers = {} } = {}) {
     init.headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body);
   }
-  const isLogin = path.startsWith("/v1/login") || path.startsWith("/v1/register");
-  let response;
+  const request = async (proofs) => {
+    const response = await fetch(path, { ...init, headers: { ...init.headers, ...proofs } });
+    if (response.ok) return response;
+    throw refused(path, new ApiError(
+      response.status, await response.json().catch(() => null), response.headers,
+    ));
+  };
   try {
-    if (NEEDS_PROOF && method !== "GET" && !isLogin) Object.assign(init.headers, await proof());
-    response = await fetch(path, init);
+    return await (method === "GET" ? request({}) : proven(path, request));
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { detail: "The server can't be reached. Is it running?" });
+    throw error.name === "AbortError" || error instanceof ApiError ? error : unreachable();
   }
-  if (response.ok) return response;
-  const error = new ApiError(
-    response.status, await response.json().catch(() => null), response.headers,
-  );
-  // Somebody has signed in anew in another window: the next request finds the proof again.
-  if (error.code === "csrf_proof_missing") forgetCsrf();
-  if ((error.status === 401 && !isLogin) || error.code === "csrf_proof_missing") signIn(error);
-  throw error;
 }
+
+// Send a form and tell how far it is, which fetch can't: `onprogress(sentBytes, allBytes)`.
+export const upload = (path, form, { signal, onprogress }) =>
+  proven(path, (proofs) => new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", path);
+    sending.responseType = "json";
+    for (const [name, value] of Object.entries(proofs)) sending.setRequestHeader(name, value);
+    sending.upload.onprogress = (event) => onprogress(event.loaded, event.total);
+    sending.onload = () => {
+      if (sending.status < 300) { resolve(sending.response); return; }
+      const headers = { get: (name) => sending.getResponseHeader(name) };
+      reject(refused(path, new ApiError(sending.status, sending.response, headers)));
+    };
+    sending.onerror = () => reject(unreachable());
+    sending.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    signal.addEventListener("abort", () => sending.abort(), { once: true });
+    sending.send(form);
+  }));
 
 // Send a request and return what the answer holds; null when it holds nothing.
 export async function api(method, path, body, options) {
