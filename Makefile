@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev prepare run-dev run worker test test-browser check lint eval bench schema compile upgrade \
+.PHONY: help install install-dev prepare run-dev run worker test test-browser screenshots check lint eval bench schema compile upgrade \
 	sync sync-dev pre-commit clean
 
 help: ## Show this list
@@ -48,6 +48,9 @@ eval: prepare ## Measure retrieval and answers on bRAG's own documents; fail bel
 
 bench: prepare ## Measure speed, as ratios in one run
 	$(BIN)/python -m benchmarks
+
+screenshots: install-dev prepare ## Take the pictures of the page in docs/images anew
+	$(BIN)/python -m benchmarks.screenshots
 
 prepare: install ## Prepare the models, once per machine
 	@$(BIN)/python -m app prepare

@@ -14,6 +14,7 @@ from benchmarks.growth import growth
 from benchmarks.idle import idle
 from benchmarks.ingestion import ingestion
 from benchmarks.jobs import jobs
+from benchmarks.page import page
 from benchmarks.peers.comparison import peers
 from benchmarks.result import Result
 from benchmarks.resync import resync
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "idle": idle,
     "accounts": accounts,
     "chats": chats,
+    "page": page,
     "ingestion": ingestion,
     "jobs": jobs,
     "resync": resync,

@@ -15,7 +15,7 @@ import httpx2
 
 from settings import ROOT, Settings, load_settings
 
-__all__ = ["Environment", "free_port", "milliseconds"]
+__all__ = ["Environment", "answering", "free_port", "milliseconds"]
 
 
 class Environment:

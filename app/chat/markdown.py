@@ -17,7 +17,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
-__all__ = ["MAX_CHARACTERS", "to_blocks", "to_html"]
+__all__ = ["MAX_CHARACTERS", "to_blocks"]
 
 # Longer texts are shown as they are: some of them would take seconds.
 MAX_CHARACTERS: Final = 30_000
@@ -40,11 +40,6 @@ _cleaner: Final = nh3.Cleaner(
     link_rel="noopener noreferrer nofollow",
     set_tag_attribute_values={"a": {"target": "_blank"}},
 )
-
-
-def to_html(text: str) -> str:
-    """Return a text's HTML."""
-    return "".join(to_blocks(text))
 
 
 def to_blocks(text: str) -> list[str]:

@@ -5,9 +5,13 @@ import time
 
 import pytest
 
-from app.chat.markdown import MAX_CHARACTERS, to_blocks, to_html
+from app.chat.markdown import MAX_CHARACTERS, to_blocks
 
 REL = 'target="_blank" rel="noopener noreferrer nofollow"'
+
+
+def to_html(text: str) -> str:
+    return "".join(to_blocks(text))
 
 
 def test_markdown_becomes_html_block_by_block() -> None:

@@ -87,7 +87,10 @@ async def test_stored_answers_have_their_html_when_it_is_wanted(
     ]
 
     assert [message["html"] for message in plain] == [None, None]
-    assert [message["html"] for message in drawn] == ["<p>Look <em>here</em></p>\n", None]
+    assert [message["html"] for message in drawn] == [
+        ["<p>Look <em>here</em></p>\n"],
+        None,
+    ]
 
 
 def encoded(name: str, number: int, data: str) -> bytes:

@@ -1,16 +1,34 @@
 """Asking on the page, as tests do it."""
 
-from playwright.async_api import Locator, Page, expect
+from typing import Any
 
+from playwright.async_api import Locator, Page, expect
+from starlette.responses import Response
+
+from tests.upstream import Pieces, Upstream
 from tests.web.conftest import Site
 
-__all__ = ["ask", "begin", "finished"]
+__all__ = ["BOAT", "QUESTION", "ask", "begin", "finished", "types"]
 
 # What tests ask about: a passage that the index finds, with characters that take two of UTF-16.
 BOAT = (
     "# The boat 🚤🚤\n\n"
     "The boat to Zanzibar leaves at seven in the morning. 🐬 It returns at nine.\n"
 )
+QUESTION = "When does the boat to Zanzibar leave?"
+
+
+def types(upstream: Upstream) -> Pieces:
+    """Have answers come as they are put into what this returns."""
+    pieces = Pieces()
+    typing, telling = upstream.types(pieces), upstream.answers(QUESTION)
+
+    async def behave(body: dict[str, Any]) -> Response:
+        # What a follow-up is searched for is asked without a stream.
+        return await (typing if body.get("stream") else telling)(body)
+
+    upstream.behave = behave
+    return pieces
 
 
 async def begin(site: Site, text: str) -> Locator:

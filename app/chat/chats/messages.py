@@ -11,7 +11,7 @@ from app.chat.chats.exceptions import ChatNotFound, MessageNotFound
 from app.chat.chats.models import ListedMessage
 from app.chat.constants import ChatRole
 from app.chat.history import stored_message
-from app.chat.markdown import to_html
+from app.chat.markdown import to_blocks
 from app.chat.models import StoredMessage
 from app.core.database import Database, Queries
 from app.core.exceptions import InvalidRequest
@@ -52,7 +52,7 @@ async def with_html(messages: Sequence[ListedMessage]) -> list[ListedMessage]:
     """Return the same messages, answers with what they look like."""
     # One by one: others want a thread, too.
     return [
-        message.model_copy(update={"html": await to_thread.run_sync(to_html, message.message)})
+        message.model_copy(update={"html": await to_thread.run_sync(to_blocks, message.message)})
         if message.role is ChatRole.ASSISTANT
         else message
         for message in messages

@@ -78,6 +78,8 @@ class ListedMessage(StoredMessage):
     alternatives: list[UUID] = Field(
         description="Every message that follows the same one, this one included, oldest first."
     )
-    html: str | None = Field(
-        default=None, description="With `?html=true`, an answer as safe HTML, for pages."
+    html: list[str] | None = Field(
+        default=None,
+        description="With `?html=true`, an answer for pages: its blocks as safe HTML.",
+        examples=[["<p>Run <code>make run-dev</code>.</p>\n"]],
     )

@@ -134,8 +134,7 @@ export function answerOf(message, acts) {
         const button = el("button", { type: "button", class: "source" },
           el("span", { class: `number${isUnverified ? " unverified" : ""}` }, String(source.number)),
           el("span", { class: "name" }, source.title || source.path || "Selected text"),
-          el("span", { class: "where" },
-            source.heading_path?.length ? source.heading_path.join(" › ") : source.path),
+          el("span", { class: "where" }, whereIn(source)),
           isUnverified ? el("span", { class: "verdict" }, "not verified") : null);
         button.addEventListener("click", () => open(source.number, button));
         return el("li", {}, button);
@@ -178,9 +177,16 @@ export function answerOf(message, acts) {
       message.model ? el("span", { class: "model" }, message.model) : null,
     ].filter(Boolean));
   };
-  if (message.html) article.draw([message.html]);
+  if (message.html) article.draw(message.html);
   article.update({});
   return article;
+}
+
+// Where a passage stands in its document; that one's title is told already.
+export function whereIn(source) {
+  const headings = source.heading_path ?? [];
+  const below = headings[0] === source.title ? headings.slice(1) : headings;
+  return below.length ? below.join(" › ") : source.path;
 }
 
 // Where a source can be read: its origin, else its document here.

@@ -1,5 +1,6 @@
 // A passage beside the conversation: what a citation stands for, in its document.
 
+import { whereIn } from "./message.js";
 import { findDocument, isMarkdown, originOf, styled, toUnits } from "./passages.js";
 import { el, icon, iconButton } from "./ui.js";
 
@@ -26,8 +27,7 @@ export async function openPanel(source, citations, from) {
     el("header", {},
       el("div", {},
         el("h2", { id: "panel-title", tabindex: "-1" }, source.title || source.path || "Selected text"),
-        el("p", { class: "hint" }, source.heading_path?.length
-          ? source.heading_path.join(" › ") : source.path)),
+        el("p", { class: "hint" }, whereIn(source))),
       iconButton("close", "Close the passage", () => mine.close())),
     citations.length ? el("p", { class: `verdict ${verified ? "verified" : "unverified"}` },
       verified ? icon("check") : null,

@@ -8,12 +8,10 @@ from playwright.async_api import Page, expect
 
 from settings import Settings
 from tests.conftest import Ingest
-from tests.upstream import Pieces, Upstream
-from tests.web.asking import BOAT, ask, begin, finished
+from tests.upstream import Upstream
+from tests.web.asking import BOAT, QUESTION, ask, begin, finished, types
 from tests.web.conftest import OpenSite, Site
 from tests.web.cutting import Wire, open_wire
-
-QUESTION = "When does the boat to Zanzibar leave?"
 
 
 @pytest.fixture
@@ -56,8 +54,7 @@ async def test_it_is_written_as_it_comes_and_can_be_stopped(
 ) -> None:
     page = boat_site.page
     await begin(boat_site, QUESTION)
-    pieces = Pieces()
-    said.behave = said.types(pieces)
+    pieces = types(said)
 
     answer = await ask(page, "And to Zanzibar, again?")
     pieces.put_nowait("At **sev")
@@ -119,8 +116,7 @@ async def test_a_failure_is_told_and_the_question_can_be_answered_again(
 async def test_a_page_that_is_loaded_anew_reads_on(boat_site: Site, said: Upstream) -> None:
     page = boat_site.page
     await begin(boat_site, QUESTION)
-    pieces = Pieces()
-    said.behave = said.types(pieces)
+    pieces = types(said)
     answer = await ask(page, "And to Zanzibar, again?")
     pieces.put_nowait("At seven, ")
     await expect(answer.locator(".prose")).to_contain_text("At seven")
@@ -139,8 +135,7 @@ async def test_a_page_that_is_loaded_anew_reads_on(boat_site: Site, said: Upstre
 async def test_other_views_do_not_end_an_answer(boat_site: Site, said: Upstream) -> None:
     page = boat_site.page
     await begin(boat_site, QUESTION)
-    pieces = Pieces()
-    said.behave = said.types(pieces)
+    pieces = types(said)
     answer = await ask(page, "And to Zanzibar, again?")
     pieces.put_nowait("At seven, ")
     await expect(answer.locator(".prose")).to_contain_text("At seven")
@@ -169,8 +164,7 @@ async def test_a_dropped_connection_is_told_and_the_answer_read_on(
     boat_site.allow("ERR_")
     page = boat_site.page
     await begin(boat_site, QUESTION)
-    pieces = Pieces()
-    said.behave = said.types(pieces)
+    pieces = types(said)
     answer = await ask(page, "And to Zanzibar, again?")
     pieces.put_nowait("One, ")
     await expect(answer.locator(".prose")).to_contain_text("One,")
@@ -203,7 +197,7 @@ async def test_what_an_answer_says_can_neither_run_nor_load(
     answer = await begin(boat_site, QUESTION)
 
     await expect(answer).to_contain_text("<script>")
-    assert await answer.locator("img, script, svg").count() == 0
+    assert await answer.locator(".prose").locator("img, script, svg").count() == 0
     assert await answer.locator("a[href^='javascript']").count() == 0
     assert not [url for url in requests if not url.startswith((boat_site.url, "data:"))]
     assert await page.title() != "1"
@@ -212,8 +206,7 @@ async def test_what_an_answer_says_can_neither_run_nor_load(
 async def test_nothing_moves_while_an_answer_is_written(boat_site: Site, said: Upstream) -> None:
     page = boat_site.page
     await begin(boat_site, QUESTION)
-    pieces = Pieces()
-    said.behave = said.types(pieces)
+    pieces = types(said)
     await page.evaluate(
         """() => { window.shifts = 0; new PerformanceObserver((list) => {
           for (const entry of list.getEntries()) window.shifts += entry.value;

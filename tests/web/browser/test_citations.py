@@ -9,10 +9,9 @@ from settings import Settings
 from tests.conftest import Ingest
 from tests.support import fetch
 from tests.upstream import Upstream
-from tests.web.asking import BOAT, begin
+from tests.web.asking import BOAT, QUESTION, begin
 from tests.web.conftest import OpenSite, Site
 
-QUESTION = "When does the boat to Zanzibar leave?"
 QUOTE = "The boat to Zanzibar leaves at seven in the morning."
 
 
