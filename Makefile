@@ -12,7 +12,7 @@ help: ## Show this list
 		| awk -F '\t' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
 
 run-dev: prepare ## Start bRAG for development on http://127.0.0.1:8000, restarting on changes
-	@$(BIN)/python -m app ingest docs --if-empty
+	@BRAG_URL= $(BIN)/python -m app ingest docs --if-empty
 	@exec $(BIN)/python -m app serve --reload
 
 run: prepare ## Start bRAG for production: gunicorn with WORKERS processes

@@ -16,8 +16,9 @@ import typer
 
 from app.accounts.models import LOCAL_ACCOUNT
 from app.cli.database import opened_database
+from app.cli.outcomes import Outcome
 from app.cli.printing import printable
-from app.cli.progress import BarProgress
+from app.cli.run_progress import RunProgress
 from app.core.database import Database, Queries
 from app.core.exceptions import InvalidRequest
 from app.knowledge.connectors.access import Access
@@ -32,14 +33,16 @@ from settings import Settings
 __all__ = ["ingest_source"]
 
 POLL_SEC = 0.2
+# Tidying up begins last, and nobody kills a command that is not done in ten seconds.
+ENDING_SEC = 30
 LOG_PAGE = 1000
-# What a line of a run's log says of a document.
-WORDS = {"info": "note", "warning": "skipped", "error": "failed"}
 
 Run = dict[str, Any]
 
 
-def ingest_source(settings: Settings, config: SourceConfig, *, if_empty: bool, watch: bool) -> int:
+def ingest_source(
+    settings: Settings, config: SourceConfig, *, if_empty: bool, watch: bool, as_json: bool
+) -> int:
     """Make the knowledge base mirror a source; return the exit code.
 
     Raises:
@@ -53,8 +56,10 @@ def ingest_source(settings: Settings, config: SourceConfig, *, if_empty: bool, w
         )
     with opened_database(settings) as database:
         if if_empty and database.run_sync(lambda queries: queries.has_documents()):
+            if as_json:
+                Outcome().report(as_json=True)
             return 0
-        sync = functools.partial(_sync, settings, database, config)
+        sync = functools.partial(_sync, settings, database, config, as_json=as_json)
         if not (watch and folder):
             return sync()
         # Who doesn't watch needs none of it.
@@ -64,7 +69,7 @@ def ingest_source(settings: Settings, config: SourceConfig, *, if_empty: bool, w
         return 0
 
 
-def _sync(settings: Settings, database: Database, config: SourceConfig) -> int:
+def _sync(settings: Settings, database: Database, config: SourceConfig, *, as_json: bool) -> int:
     """See a run through that begins now, so that it finds what the source has now."""
     database.run_sync(require_model_of_index, settings.embedding_model)
     source_id = _source(settings, database, config)
@@ -72,9 +77,12 @@ def _sync(settings: Settings, database: Database, config: SourceConfig) -> int:
         run, begun = database.run_sync(begin_run, source_id, queue=False)
         if not begun:
             typer.echo("A run over this source is under way. It comes first.", err=True)
-        code = _report(database, _see_through(settings, database, run["id"]))
+        outcome = _outcome(database, _see_through(settings, database, run["id"]))
+        # As JSON there is one answer, and that is to what was asked for.
+        if begun or not as_json:
+            outcome.report(as_json=as_json)
         if begun:
-            return code
+            return outcome.exit_code
 
 
 def _source(settings: Settings, database: Database, config: SourceConfig) -> UUID:
@@ -102,7 +110,8 @@ def _adopt(queries: Queries, config: SourceConfig, location: str) -> UUID:
 
 
 def _see_through(settings: Settings, database: Database, ingestion_id: UUID) -> Run:
-    with BarProgress("files") as progress, Access(settings) as access:
+    with RunProgress() as progress, Access(settings) as access:
+        progress.listing()
         try:
             list_source(database, access, str(ingestion_id))
         except SourceUnavailable as error:
@@ -110,12 +119,11 @@ def _see_through(settings: Settings, database: Database, ingestion_id: UUID) -> 
             database.run_sync(
                 lambda queries: list(queries.defer_list_job(ingestion_id=str(ingestion_id)))
             )
-        run, is_done = database.run_sync(_look, ingestion_id)
-        progress.run(run)
+        run, is_done = database.run_sync(_look, ingestion_id, progress)
         return run if is_done else asyncio.run(_work(settings, ingestion_id, progress))
 
 
-async def _work(settings: Settings, ingestion_id: UUID, progress: BarProgress) -> Run:
+async def _work(settings: Settings, ingestion_id: UUID, progress: RunProgress) -> Run:
     """Run a worker until a run has ended."""
     # They take a second to load.
     from app.knowledge.model_files import require_model  # noqa: PLC0415
@@ -126,11 +134,10 @@ async def _work(settings: Settings, ingestion_id: UUID, progress: BarProgress) -
     require_model(settings.embedding_model, settings.models_dir)
     async with open_database(settings) as database:
         stop = asyncio.Event()
-        worker = asyncio.create_task(work(settings, database, stop))
+        worker = asyncio.create_task(work(settings, database, stop, grace_sec=ENDING_SEC))
         try:
             while True:
-                run, is_done = await database.run(_look, ingestion_id)
-                progress.run(run)
+                run, is_done = await database.run(_look, ingestion_id, progress)
                 if is_done or worker.done():
                     return run
                 await asyncio.sleep(POLL_SEC)
@@ -139,31 +146,24 @@ async def _work(settings: Settings, ingestion_id: UUID, progress: BarProgress) -
             await worker
 
 
-def _look(queries: Queries, ingestion_id: UUID) -> tuple[Run, bool]:
-    """Return a run, and whether there is nothing left to do."""
+def _look(queries: Queries, ingestion_id: UUID, progress: RunProgress) -> tuple[Run, bool]:
+    """Show how far a run is; return it, and whether there is nothing left to do."""
     run: Run | None = queries.find_ingestion(ingestion_id=ingestion_id)
     if run is None:
         raise InvalidRequest("The source was deleted meanwhile.")
+    if progress.is_shown and run["state"] not in ("queued", "listing"):
+        items = queries.count_fetched_items(ingestion_id=ingestion_id)
+        progress.step("Fetching", items["fetched"], items["items"])
+    progress.run(run)
     return run, run["finished_at"] is not None and not queries.prune_is_queued()
 
 
-def _report(database: Database, run: Run) -> int:
-    """Print what a run did; return the exit code."""
+def _outcome(database: Database, run: Run) -> Outcome:
+    outcome = Outcome([run])
     for line in _log(database, run["id"]):
         if line["path"] is not None:
-            text = printable(f"{line['path']}: {line['message']}")
-            typer.echo(f"{WORDS[line['level']]:8} {text}", err=True)
-    if run["state"] == "failed":
-        typer.echo(printable(run["error"]), err=True)
-        return 1
-    if run["state"] == "cancelled":
-        typer.echo("The run was cancelled. What was stored stays.", err=True)
-    typer.echo(
-        f"{run['stored']} stored ({run['passages']} passages, {run['embedded']} embedded), "
-        f"{run['unchanged']} unchanged, {run['deleted']} removed, {run['skipped']} skipped, "
-        f"{run['failed']} failed"
-    )
-    return 0 if run["state"] == "succeeded" else 1
+            outcome.note(line["level"], line["path"], line["message"])
+    return outcome
 
 
 def _log(database: Database, ingestion_id: UUID) -> Iterator[dict[str, Any]]:

@@ -1,15 +1,13 @@
 """A bar on standard error."""
 
 import time
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeft
 
 __all__ = ["BarProgress"]
-
-DONE = ("unchanged", "stored", "deleted", "skipped", "failed")
 
 
 class BarProgress:
@@ -28,7 +26,6 @@ class BarProgress:
         )
         self._task = self._bar.add_task("Starting", total=None, rate="")
         self._started = time.monotonic()
-        self._passages_before: int | None = None
         self._texts_before: int | None = None
 
     def __enter__(self) -> Self:
@@ -39,26 +36,6 @@ class BarProgress:
     def __exit__(self, *_: object) -> None:
         """Leave it as it stands."""
         self._bar.stop()
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def run(self, run: dict[str, Any]) -> None:
-        """Show how far an ingestion is."""
-        if self._passages_before is None:
-            # It may have been under way for long.
-            self._passages_before = run["passages"]
-        passages = run["passages"] - self._passages_before
-        seconds = max(time.monotonic() - self._started, 0.001)
-        self._bar.update(
-            self._task,
-            description="Ingesting",
-            # What has vanished is not listed, and removed in the end.
-            completed=min(sum(run[name] for name in DONE), run["listed"]),
-            total=run["listed"],
-            rate=f"{passages} passages, {passages / seconds:.0f}/s",
-        )
 
     def texts(self, done: int, total: int) -> None:
         """Show how many texts are embedded."""

@@ -3,6 +3,7 @@
 import typer
 from anyio import to_thread
 
+from app.cli.commands.shared import print_json
 from app.cli.progress import BarProgress
 from app.knowledge.model_files import require_model
 from app.knowledge.reindexing import begin_reindex, reindex
@@ -13,7 +14,7 @@ from settings import Settings
 __all__ = ["reindex_all"]
 
 
-async def reindex_all(settings: Settings) -> None:
+async def reindex_all(settings: Settings, *, as_json: bool) -> None:
     """Make EMBEDDING_MODEL the model of the knowledge base.
 
     Raises:
@@ -24,14 +25,27 @@ async def reindex_all(settings: Settings) -> None:
     async with open_database(settings) as database:
         current = await database.run(begin_reindex, model)
         if current is None:
-            typer.echo(f"Nothing is embedded yet. What is ingested will be, with {model}.")
+            done, words = (
+                "nothing_embedded",
+                (f"Nothing is embedded yet. What is ingested will be, with {model}."),
+            )
         elif current == model:
-            typer.echo(f"There is nothing to do: everything is embedded with {model}.")
+            done, words = (
+                "nothing_to_do",
+                (f"There is nothing to do: everything is embedded with {model}."),
+            )
         else:
             embedder = await to_thread.run_sync(load_embedder, settings)
             with BarProgress("texts") as progress:
                 await reindex(database, embedder, progress.texts)
-            typer.echo(
-                f"Everything is embedded with {model}. From now on, start bRAG with "
-                f"EMBEDDING_MODEL={model}."
+            done, words = (
+                "reindexed",
+                (
+                    f"Everything is embedded with {model}. From now on, start bRAG with "
+                    f"EMBEDDING_MODEL={model}."
+                ),
             )
+    if as_json:
+        print_json({"result": done, "embedding_model": model})
+    else:
+        typer.echo(words)

@@ -13,6 +13,7 @@ from app.accounts.addresses import normalized
 from app.accounts.api_tokens import create
 from app.accounts.models import ALL_SCOPES, LOCAL_ACCOUNT, Caller, Scope
 from app.accounts.schemas import NewToken
+from app.cli.commands.shared import print_json
 from app.cli.database import opened_database
 from app.cli.printing import printable
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
@@ -21,10 +22,12 @@ from settings import Settings
 
 __all__ = ["create_token", "create_user", "list_users", "promote_user"]
 
+# What is told of an account.
+SHOWN = ("email", "role", "created_at", "last_used_at")
 DEFAULT_SCOPES = (Scope.READ, Scope.ASK, Scope.INGEST)
 
 
-def create_user(settings: Settings, email: str, *, is_admin: bool) -> None:
+def create_user(settings: Settings, email: str, *, is_admin: bool, as_json: bool = False) -> None:
     """Make an account, so that its owner can log in.
 
     Raises:
@@ -41,15 +44,21 @@ def create_user(settings: Settings, email: str, *, is_admin: bool) -> None:
             f"There is an account {address} already. To make it an admin: "
             f"python -m app users promote {address}"
         )
-    typer.echo(f"{address} can log in now, as {'an admin' if is_admin else 'a user'}.")
+    if as_json:
+        print_json({"email": address, "role": role})
+    else:
+        typer.echo(f"{address} can log in now, as {'an admin' if is_admin else 'a user'}.")
 
 
-def list_users(settings: Settings) -> None:
+def list_users(settings: Settings, *, as_json: bool = False) -> None:
     """Print the accounts, oldest first."""
     with opened_database(settings) as database:
         rows = database.run_sync(
             lambda queries: list(queries.list_accounts(local_account_id=LOCAL_ACCOUNT))
         )
+    if as_json:
+        print_json([{name: row[name] for name in SHOWN} for row in rows])
+        return
     if not rows:
         typer.echo("There are no accounts. Try: python -m app users create EMAIL --admin")
         return
@@ -63,7 +72,7 @@ def list_users(settings: Settings) -> None:
     console.print(table)
 
 
-def promote_user(settings: Settings, email: str) -> None:
+def promote_user(settings: Settings, email: str, *, as_json: bool = False) -> None:
     """Make an account an admin's.
 
     Raises:
@@ -75,11 +84,19 @@ def promote_user(settings: Settings, email: str) -> None:
         promoted = database.run_sync(lambda queries: queries.promote_account(email=address))
     if not promoted:
         raise _not_found(address)
-    typer.echo(f"{address} is an admin now.")
+    if as_json:
+        print_json({"email": address, "role": "admin"})
+    else:
+        typer.echo(f"{address} is an admin now.")
 
 
 async def create_token(
-    settings: Settings, email: str, *, name: str, scopes: Collection[Scope]
+    settings: Settings,
+    email: str,
+    *,
+    name: str,
+    scopes: Collection[Scope],
+    as_json: bool = False,
 ) -> None:
     """Make an API token, and print it alone to standard output.
 
@@ -106,7 +123,11 @@ async def create_token(
             )
         caller = Caller(account["id"], is_admin=is_admin, scopes=ALL_SCOPES)
         created = await create(database, settings, caller, new)
-    typer.echo(created.token)
+    if as_json:
+        given = {"email": address, "name": name, "scopes": created.scopes, "token": created.token}
+        print_json(given)
+    else:
+        typer.echo(created.token)
     named = ", ".join(created.scopes)
     typer.echo(f"A token of {address} for {named}. It is shown only now.", err=True)
 

@@ -1,6 +1,7 @@
 """`python -m app doctor`, as its users run it."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_it_tells_scripts_and_people_what_differs_and_mends_it(
     well = run_app(settings.var_dir, "doctor", DATABASE_URL=url)
     execute(url, "DELETE FROM embedding")
     different = run_app(settings.var_dir, "doctor", DATABASE_URL=url)
+    as_json = run_app(settings.var_dir, "doctor", "--json", DATABASE_URL=url)
     repaired = run_app(settings.var_dir, "doctor", "--repair", DATABASE_URL=url)
 
     assert well.returncode == 0, well.stderr
@@ -41,6 +43,10 @@ def test_it_tells_scripts_and_people_what_differs_and_mends_it(
     assert different.returncode == 1
     assert "error     1 chunks have no usable vector" in different.stdout
     assert "--repair would embed them." in different.stdout
+    [diagnosis] = json.loads(as_json.stdout)["diagnoses"]
+    assert as_json.returncode == 1
+    assert diagnosis["findings"][0]["severity"] == "error"
+    assert diagnosis["findings"][0]["repair"] == "embed them"
     assert repaired.returncode == 0, repaired.stdout
     assert repaired.stdout.endswith("All is well.\n")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,10 +74,15 @@ def test_with_the_same_model_there_is_nothing_to_do(app: App, folder: Path) -> N
     empty = app("reindex", model=SECOND_MODEL)
     app("ingest", folder, model=DEFAULT_MODEL)
     same = app("reindex", model=DEFAULT_MODEL)
+    as_json = app("reindex", "--json", model=DEFAULT_MODEL)
 
     assert empty.returncode == same.returncode == 0, empty.stderr
     assert empty.stdout.startswith("Nothing is embedded yet.")
     assert same.stdout.startswith("There is nothing to do")
+    assert json.loads(as_json.stdout) == {
+        "result": "nothing_to_do",
+        "embedding_model": DEFAULT_MODEL,
+    }
 
 
 def test_a_model_that_is_not_prepared_is_asked_for_and_changes_nothing(

@@ -1,5 +1,6 @@
 """`python -m app users`, as whoever runs bRAG uses it."""
 
+import json
 import subprocess
 from collections.abc import Callable
 
@@ -51,11 +52,18 @@ def test_accounts_are_listed_and_promoted(users: Users, database_url: str) -> No
     users("create", "bob@example.org", "--admin")
     promoted = users("promote", "ANN@example.org")
     listed = users("list")
+    as_json = users("list", "--json")
+    unknown = users("token", "eve@example.org", "--json")
 
     assert "users create EMAIL --admin" in empty.stdout
     assert promoted.stdout == "ann@example.org is an admin now.\n"
     rows = [line.split()[:2] for line in listed.stdout.splitlines()[1:]]
     assert rows == [["ann@example.org", "admin"], ["bob@example.org", "admin"]]
+    assert [(one["email"], one["role"]) for one in json.loads(as_json.stdout)] == [
+        ("ann@example.org", "admin"),
+        ("bob@example.org", "admin"),
+    ]
+    assert json.loads(unknown.stdout)["error"]["code"] == "not_found"
     # The local account, which nobody logs in as
     assert "local " not in listed.stdout
     assert fetch(database_url, "SELECT count(*) FROM access_token") == [(0,)]

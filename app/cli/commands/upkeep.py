@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands.shared import OPERATING, command_settings, examples, failures, group
+from app.cli.commands.shared import (
+    OPERATING,
+    AsJson,
+    command_settings,
+    examples,
+    failures,
+    group,
+    print_json,
+)
 
 if TYPE_CHECKING:
+    from app.knowledge.doctor.diagnosis import Diagnosis
     from settings import Settings
 
 __all__ = ["cli"]
@@ -22,60 +31,83 @@ cli = group()
 def doctor(
     *,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare PostgreSQL and every index exactly.
 
     Exit codes: 0 all is well, 1 something differs, 2 something can't be checked.
     """
-    with failures(code=2):
-        raise typer.Exit(asyncio.run(_doctor(command_settings(), repair=repair)))
+    with failures(as_json=as_json, code=2):
+        settings = command_settings()
+        raise typer.Exit(asyncio.run(_doctor(settings, repair=repair, as_json=as_json)))
 
 
-async def _doctor(settings: "Settings", *, repair: bool) -> int:
+async def _doctor(settings: "Settings", *, repair: bool, as_json: bool) -> int:
     from app.cli.progress import BarProgress
     from app.resources.doctor import run_doctor
 
     code = 0
+    described: list[dict[str, object]] = []
     with BarProgress("done") as progress:
         async with aclosing(run_doctor(settings, mend=repair, stage=progress.stage)) as diagnoses:
             async for diagnosis in diagnoses:
-                for line in (*diagnosis.lines, *map(str, diagnosis.findings)):
-                    typer.echo(line)
-                typer.echo(diagnosis.verdict)
                 code = diagnosis.exit_code
+                described.append(_described(diagnosis))
+                if not as_json:
+                    for line in (*diagnosis.lines, *map(str, diagnosis.findings)):
+                        typer.echo(line)
+                    typer.echo(diagnosis.verdict)
+    if as_json:
+        # With --repair there is another one after it.
+        print_json({"diagnoses": described})
     return code
+
+
+def _described(diagnosis: "Diagnosis") -> dict[str, object]:
+    findings = [
+        {"severity": one.severity, "message": one.message, "repair": one.repair}
+        for one in diagnosis.findings
+    ]
+    return {"verdict": diagnosis.verdict, "findings": findings, "lines": diagnosis.lines}
 
 
 @cli.command(
     rich_help_panel=OPERATING,
     epilog=examples("EMBEDDING_MODEL=BAAI/bge-small-en-v1.5 brag reindex"),
 )
-def reindex() -> None:
+def reindex(*, as_json: AsJson = False) -> None:
     """Embed everything with another EMBEDDING_MODEL, then use that one; answers go on meanwhile.
 
     Exit codes: 0 done, or nothing to do; 1 it failed; 130 interrupted. Run it again to go on.
     """
     from app.cli.reindex import reindex_all
 
-    with failures(interrupted="Interrupted. What was embedded stays; run it again to go on."):
-        asyncio.run(reindex_all(command_settings()))
+    with failures(
+        as_json=as_json, interrupted="Interrupted. What was embedded stays; run it again to go on."
+    ):
+        asyncio.run(reindex_all(command_settings(), as_json=as_json))
 
 
 @cli.command(rich_help_panel=OPERATING, epilog=examples("brag prepare"))
-def prepare() -> None:
+def prepare(*, as_json: AsJson = False) -> None:
     """Prepare the models that the settings name, once per machine."""
     from app.cli.progress import BarProgress
     from app.knowledge.model_files import prepare_model
     from app.knowledge.model_sources import EMBEDDING, RERANKING
 
-    with failures():
+    ready = []
+    with failures(as_json=as_json):
         settings = command_settings()
         named = ((settings.embedding_model, EMBEDDING), (settings.reranker_model, RERANKING))
         for name, kind in named:
             if name is not None:
                 with BarProgress("steps") as progress:
                     prepare_model(name, settings.models_dir, progress.stage, kind=kind)
-                typer.echo(f"{name} is ready.")
+                ready.append(name)
+                if not as_json:
+                    typer.echo(f"{name} is ready.")
+        if as_json:
+            print_json({"models": ready})
 
 
 @cli.command(rich_help_panel=OPERATING, epilog=examples("brag migrate"))

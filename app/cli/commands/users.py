@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.commands.shared import command_settings, examples, failures, group
+from app.cli.commands.shared import AsJson, command_settings, examples, failures, group
 
 __all__ = ["ScopeName", "cli"]
 
@@ -32,30 +32,31 @@ def create(
     email: Email,
     *,
     admin: Annotated[bool, typer.Option("--admin", help="As an admin.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make an account; its owner logs in by mail, or with a token."""
     from app.cli import users
 
-    with failures():
-        users.create_user(command_settings(), email, is_admin=admin)
+    with failures(as_json=as_json):
+        users.create_user(command_settings(), email, is_admin=admin, as_json=as_json)
 
 
 @cli.command(name="list", epilog=examples("brag users list"))
-def list_() -> None:
+def list_(*, as_json: AsJson = False) -> None:
     """Show the accounts."""
     from app.cli import users
 
-    with failures():
-        users.list_users(command_settings())
+    with failures(as_json=as_json):
+        users.list_users(command_settings(), as_json=as_json)
 
 
 @cli.command(epilog=examples("brag users promote ann@example.org"))
-def promote(email: Email) -> None:
+def promote(email: Email, *, as_json: AsJson = False) -> None:
     """Make somebody an admin."""
     from app.cli import users
 
-    with failures():
-        users.promote_user(command_settings(), email)
+    with failures(as_json=as_json):
+        users.promote_user(command_settings(), email, as_json=as_json)
 
 
 @cli.command(epilog=examples("brag users token ann@example.org --name import --scope ingest"))
@@ -67,11 +68,14 @@ def token(
         list[ScopeName] | None,
         typer.Option(help="What it is good for; may be repeated. By default read, ask, ingest."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make an API token, which is shown once."""
     from app.accounts.models import Scope
     from app.cli import users
 
     scopes = [Scope(one) for one in scope or ()]
-    with failures():
-        asyncio.run(users.create_token(command_settings(), email, name=name, scopes=scopes))
+    with failures(as_json=as_json):
+        asyncio.run(
+            users.create_token(command_settings(), email, name=name, scopes=scopes, as_json=as_json)
+        )

@@ -132,3 +132,9 @@ WHERE state = 'skipped' AND version <> ''
         ORDER BY created_at DESC
         LIMIT 1
     )
+
+-- :name count_fetched_items :one
+-- :doc How many documents of a run there are to look at, and of how many the content is there.
+SELECT count(*) AS items, count(*) FILTER (WHERE state <> 'pending') AS fetched
+FROM ingestion_item
+WHERE ingestion_id = :ingestion_id AND state <> 'vanished'
