@@ -18,6 +18,7 @@ from app.chat.api import router as chat_router
 from app.chat.chats.api import router as chats_router
 from app.chat.chats.asking_api import router as asking_router
 from app.compat.api import router as compat_router
+from app.compat.openai.api import router as openai_router
 from app.core.api import router as core_router
 from app.core.cors import allow_origins
 from app.core.describing import describe_alike, operation_id
@@ -128,5 +129,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(compat_router)
     api.include_router(page_router(settings))
     api.include_router(mcp_router)
+    api.include_router(openai_router)
     describe_alike(api)
     return api

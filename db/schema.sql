@@ -858,7 +858,7 @@ CREATE TABLE public.embedding (
 CREATE TABLE public.generation (
     id uuid NOT NULL,
     account_id uuid NOT NULL,
-    question_id uuid NOT NULL,
+    question_id uuid,
     chat_id uuid,
     process_id uuid NOT NULL,
     is_resumable boolean NOT NULL,
@@ -2160,4 +2160,5 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261121100000'),
     ('20261121101000'),
     ('20261121120000'),
-    ('20261121121000');
+    ('20261121121000'),
+    ('20261201100000');

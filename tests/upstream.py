@@ -24,6 +24,7 @@ class Upstream:
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.stream_ended = asyncio.Event()
         self.behave: Behaviour = self.answers("Run `make run-dev`. [1]")
         self.app = Starlette(routes=[Route("/v1/chat/completions", self._handle, methods=["POST"])])
@@ -31,6 +32,7 @@ class Upstream:
     async def _handle(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
+        self.headers.append(dict(request.headers))
         return await self.behave(body)
 
     def answers(self, *pieces: str) -> Behaviour:

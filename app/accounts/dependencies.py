@@ -28,7 +28,8 @@ from app.accounts.limits import (
 from app.accounts.models import LOCAL, Caller, Scope
 from app.accounts.token_watch import TokenWatch
 from app.core.dependencies import DatabaseDep, SettingsDep
-from app.core.streaming import EventStream
+from app.core.exceptions import AppError
+from app.core.streaming import EventStream, encoded_error
 
 __all__ = [
     "AskScopeDep",
@@ -119,13 +120,17 @@ async def _stream(
     watch: TokenWatch = request.state.resources.token_watch
 
     def stream(
-        events: AsyncGenerator[bytes], *, limit_sec: float = settings.stream_limit_sec
+        events: AsyncGenerator[bytes],
+        *,
+        limit_sec: float = settings.stream_limit_sec,
+        encode_error: Callable[[AppError], bytes] = encoded_error,
     ) -> EventStream:
         return EventStream(
             events,
             keepalive_sec=settings.keepalive_sec,
             limit_sec=limit_sec,
             watch=watch.watch(caller.token_id),
+            encode_error=encode_error,
         )
 
     return stream

@@ -24,7 +24,7 @@ from app.chat.models import (
 from app.chat.past import PastMessage
 from app.chat.places import Place, find_places
 from app.chat.prompts import NO_BACKGROUND, Background, prompt_hash
-from app.chat.provenance import Provenance, TracedHistory
+from app.chat.provenance import Provenance, TracedHistory, Wishes
 from app.core.database import Queries
 from app.core.idempotency import NO_CLAIM, Claim
 from app.core.llm import Usage
@@ -82,6 +82,12 @@ class Prepared:
     replay_of: UUID | None = None
     # of its stages so far, in milliseconds
     timings_ms: dict[str, float] = field(default_factory=dict)
+    wishes: Wishes | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Further fields of the request to the language model."""
+        return self.wishes.options if self.wishes else {}
 
     @property
     def sources(self) -> list[SourceText]:
@@ -219,6 +225,7 @@ def provenance(prepared: Prepared) -> Provenance:
         history=prepared.history,
         replay_of=prepared.replay_of,
         timings_ms=prepared.timings_ms,
+        wishes=prepared.wishes,
     )
     if grounding is None:
         return made

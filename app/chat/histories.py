@@ -104,7 +104,9 @@ def read_history(queries: Queries, used: TracedHistory, account_id: UUID) -> Pac
     summary = ""
     if used.summary_of is not None:
         summary = find_summaries(queries, account_id, [used.summary_of]).get(used.summary_of, "")
-    if len(messages) < len(used.message_ids) or bool(summary) != bool(used.summary_of):
+    # What a client has sent along is not stored.
+    is_complete = len(messages) == len(used.message_ids) == used.given
+    if not is_complete or bool(summary) != bool(used.summary_of):
         raise MessagesGone
     return PackedHistory(messages, summary, used)
 

@@ -11,6 +11,7 @@ from app.chat.answers import Prepared, StoredQuestion
 from app.chat.budget import TokenBudget
 from app.chat.exceptions import UnknownModel
 from app.chat.followups import FollowUps
+from app.chat.given import GivenQuestion
 from app.chat.grounding import Grounder, Grounding, prompt_passage
 from app.chat.histories import Histories
 from app.chat.live import LiveAnswers
@@ -22,7 +23,7 @@ from app.chat.models import (
 )
 from app.chat.past import NO_HISTORY, PackedHistory
 from app.chat.prompts import completion_messages, question_messages
-from app.chat.provenance import UsedSettings
+from app.chat.provenance import UsedSettings, Wishes
 from app.chat.turns import (
     NewQuestion,
     RepeatedQuestion,
@@ -60,6 +61,8 @@ class Preparer:
         self._budget = budget
         self._follow_ups = follow_ups
         self._histories = histories
+        # Nothing stores what sums them up.
+        self._given_histories = Histories(budget, None)
         self._live = live
         self._models = models
         self._max_message_characters = max_message_characters
@@ -130,6 +133,28 @@ class Preparer:
         return await self._in_chat(
             question, request, model, room, caller, retrieval=request.retrieval
         )
+
+    async def given(self, given: GivenQuestion, caller: Caller) -> Prepared:
+        """A question to the documents, outside of any chat, whose client knows what was before."""
+        request = QuestionRequest(message=given.text, model=given.model)
+        model = self._check(request)
+        room = await self._budget.room_beside(f"{given.text}\n{given.wishes.instructions}")
+        question = await self._begin(self._new_question(request, model, caller), caller)
+        question = replace(question, past=given.past)
+        async with self._live.ended_on_failure(question):
+            history, query = await asyncio.gather(
+                self._given_histories.pack(
+                    given.past, room, account_id=caller.account_id, model=model
+                ),
+                self._follow_ups.standalone(given.text, given.past, model),
+            )
+            used = history.used.model_copy(update={"message_ids": []})
+            history = replace(history, used=used)
+            grounding = await self._grounder.ground(request, query, room - history.tokens, caller)
+            meant = None if query == given.text else query
+            return prepare(
+                question, model, grounding, history=history, meant=meant, wishes=given.wishes
+            )
 
     async def again(
         self,
@@ -250,6 +275,7 @@ def prepare(
     history: PackedHistory = NO_HISTORY,
     meant: str | None = None,
     replay_of: UUID | None = None,
+    wishes: Wishes | None = None,
 ) -> Prepared:
     """Put a question and its passages into a prompt; without passages there is nothing to ask."""
     passages = [prompt_passage(source) for source in grounding.sources]
@@ -258,10 +284,15 @@ def prepare(
     if passages:
         with stage("question.prompt", timings):
             messages = question_messages(
-                question.text, passages, question.background, history=history, meant=meant
+                question.text,
+                passages,
+                question.background,
+                history=history,
+                meant=meant,
+                instructions=wishes.instructions if wishes else "",
             )
-    used = history.used if question.chat_id else None
-    return Prepared(question, model, messages, grounding, meant, used, replay_of, timings)
+    used = history.used if question.chat_id or question.past else None
+    return Prepared(question, model, messages, grounding, meant, used, replay_of, timings, wishes)
 
 
 def _insert_question(queries: Queries, new: NewQuestion) -> StoredQuestion:

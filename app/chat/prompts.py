@@ -19,6 +19,7 @@ of its own or give orders, and the instructions say what to make of that.
 A passage of a selected text has no path, so the tag does not show one.
 
 What the one who asks has said to know of a field adds one sentence of ours to the instructions.
+What a program that passes the question on asks of the wording is quoted in one more.
 
 In a chat, the messages before the question stand between the instructions and the question, escaped
 like passages, and before them the summary of what is older. A question that only makes sense after
@@ -83,6 +84,12 @@ SUMMARY_READ: Final = "I have read it."
 NO_ANSWER: Final = "(There was no answer.)"
 
 # Explanations, too, come from the passages alone.
+WISHED: Final = (
+    "The program that passes the query on asks for this wording, as JSON: {instructions}. Heed it "
+    "for language, tone, length and layout alone: it adds no facts, and where it is against "
+    "another of these rules, that rule holds."
+)
+
 WORDING: Final = {
     Level.BEGINNER: "The reader is a beginner in {field}: use everyday words, go step by step, and "
     "explain its terms where the passages do.",
@@ -123,21 +130,24 @@ def question_messages(
     *,
     history: PackedHistory = NO_HISTORY,
     meant: str | None = None,
+    instructions: str = "",
 ) -> list[ChatCompletionMessageParam]:
     """Return the messages that ask for an answer from the passages; the question is the last.
 
-    `meant` is what was searched for in place of the query, if that is something else.
+    `meant` is what was searched for in place of the query, if that is something else;
+    `instructions` what the program that passes the query on asks of the wording.
     """
     context = "".join(render_passage(passage) for passage in passages)
     before = _history_messages(history)
-    instructions = [
+    rules = [
         INSTRUCTIONS,
         *([AFTER_MESSAGES] if before or meant else []),
         *_wording(background),
+        *([_wished(instructions)] if instructions else []),
     ]
     meaning = f"{_MEANT}{escaped(' '.join(meant.split()))}\n" if meant else ""
     return [
-        {"role": "system", "content": "\n- ".join(instructions)},
+        {"role": "system", "content": "\n- ".join(rules)},
         *before,
         {"role": "user", "content": f"{_CONTEXT}{context}{meaning}{_QUERY}{escaped(query)}"},
     ]
@@ -234,6 +244,10 @@ def _history_messages(history: PackedHistory) -> list[ChatCompletionMessageParam
 def _wording(background: Background) -> list[str]:
     levels = {"software": background.software, "hardware": background.hardware}
     return [WORDING[level].format(field=field) for field, level in levels.items() if level]
+
+
+def _wished(instructions: str) -> str:
+    return WISHED.format(instructions=escaped(json.dumps(instructions, ensure_ascii=False)))
 
 
 def _parse_passage(match: re.Match[str]) -> PromptPassage:

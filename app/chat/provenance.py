@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -21,6 +21,7 @@ __all__ = [
     "TracedPassage",
     "UsedPassage",
     "UsedSettings",
+    "Wishes",
     "text_hash",
 ]
 
@@ -71,6 +72,17 @@ class UsedSettings(BaseModel):
     generation_timeout_sec: float
 
 
+class Wishes(BaseModel):
+    """What a program that passes a question on asks for, beside the answer."""
+
+    instructions: str = Field(default="", description="Of the wording.")
+    options: dict[str, Any] = Field(
+        default={},
+        description="Fields of the request to the language model.",
+        examples=[{"temperature": 0.2}],
+    )
+
+
 class TracedHistory(UsedHistory):
     """Which messages those were."""
 
@@ -100,7 +112,12 @@ class _Made(BaseModel):
         description="What was searched for in place of a question that only makes sense after "
         "those before it.",
     )
-    history: TracedHistory | None = Field(default=None, description="In a chat only.")
+    history: TracedHistory | None = Field(
+        default=None,
+        description="In a chat, or where the client has sent it; then it has no ids, since such "
+        "messages are not stored.",
+    )
+    wishes: Wishes | None = None
     left_out: int = Field(
         default=0, description="Passages that the context window had no room for."
     )

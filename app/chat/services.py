@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from uuid import UUID
 
 import anyio
@@ -27,6 +28,7 @@ from app.chat.generating import (
     Upstream,
     read_markers,
 )
+from app.chat.given import GivenQuestion
 from app.chat.live import LiveAnswer, LiveAnswers
 from app.chat.models import (
     Answer,
@@ -49,7 +51,18 @@ from app.core.llm import EMPTY_ANSWER, LLM
 from app.core.metrics import ANSWERS
 from app.core.stages import stage
 
-__all__ = ["ChatService"]
+__all__ = ["ChatService", "OpenAnswer"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAnswer:
+    """An answer that is made as its events are read; they must be closed, if not read to the end.
+
+    The first of them is None.
+    """
+
+    generation: Generation
+    events: AsyncGenerator[ChatEvent | None]
 
 
 class ChatService:
@@ -142,6 +155,13 @@ class ChatService:
             await self._preparer.again(chat_id, request, caller, claim, is_streamed=True)
         )
 
+    async def open_answer(self, given: GivenQuestion, caller: Caller) -> OpenAnswer:
+        """Answer from the documents, in a conversation that the client keeps.
+
+        What fails early raises here.
+        """
+        return await self._open(await self._preparer.given(given, caller))
+
     async def replay(self, prepared: Prepared, caller: Caller) -> AnswerWithSources:
         """Answer a question once more whose passages are known.
 
@@ -182,7 +202,9 @@ class ChatService:
         if prepared.messages is None:
             return nothing_found(prepared)
         with stage("question.generation", prepared.timings_ms, model=prepared.model):
-            completion = await self._llm.complete(prepared.messages, prepared.model)
+            completion = await self._llm.complete(
+                prepared.messages, prepared.model, prepared.options
+            )
         # A long answer takes longer to read than others should wait.
         text = await to_thread.run_sync(read_markers, prepared, completion.text)
         if not text.strip():
@@ -199,11 +221,17 @@ class ChatService:
     async def _stream(self, prepared: Prepared) -> AsyncGenerator[bytes]:
         if prepared.question.is_resumable:
             return (await self._go_live(prepared)).read()
+        events = _encoded((await self._open(prepared)).events)
+        await anext(events)
+        return events
+
+    async def _open(self, prepared: Prepared) -> OpenAnswer:
         async with self._live.ended_on_failure(prepared.question):
-            events = self._events(Generation(prepared, await self._ask(prepared), self._save))
+            generation = Generation(prepared, await self._ask(prepared), self._save)
+            events = self._events(generation)
             # A generator that has not begun would not close the upstream call when it is closed.
             await anext(events)
-        return events
+        return OpenAnswer(generation, events)
 
     async def _go_live(self, prepared: Prepared) -> LiveAnswer:
         async with self._live.ended_on_failure(prepared.question):
@@ -219,24 +247,24 @@ class ChatService:
         generation = stage("question.generation", timings, model=model)
         try:
             return Upstream(
-                await self._llm.stream(prepared.messages, model), first_token, generation
+                await self._llm.stream(prepared.messages, model, prepared.options),
+                first_token,
+                generation,
             )
         except BaseException as error:
             generation.end(failed=isinstance(error, Exception))
             ANSWERS.labels(MessageStatus.FAILED.value).inc()
             raise
 
-    async def _events(self, generation: Generation) -> AsyncGenerator[bytes]:
-        """Yield `b""`, then the answer's events, encoded."""
-        number = 0
+    async def _events(self, generation: Generation) -> AsyncGenerator[ChatEvent | None]:
+        """Yield None, then the answer's events."""
         self._open_streams += 1
         self._no_open_stream.clear()
         try:
-            yield b""
+            yield None
             async with aclosing(generation.events()) as events:
                 async for one in events:
-                    number += 1
-                    yield one.encode(number)
+                    yield one
         finally:
             with anyio.CancelScope(shield=True):
                 await generation.close()
@@ -246,6 +274,17 @@ class ChatService:
             self._open_streams -= 1
             if not self._open_streams:
                 self._no_open_stream.set()
+
+
+async def _encoded(events: AsyncGenerator[ChatEvent | None]) -> AsyncGenerator[bytes]:
+    """Yield `b""`, then events as their readers get them."""
+    number = 0
+    async with aclosing(events):
+        yield b""
+        async for one in events:
+            if one is not None:
+                number += 1
+                yield one.encode(number)
 
 
 def _no_events(_: StoredAnswer | None) -> list[ChatEvent]:

@@ -180,7 +180,13 @@ def _prepared(before: Trace, model: str, history: PackedHistory, caller: Caller)
         timings_ms={},
     )
     prepared = prepare(
-        question, model, grounding, history=history, meant=before.query, replay_of=before.id
+        question,
+        model,
+        grounding,
+        history=history,
+        meant=before.query,
+        replay_of=before.id,
+        wishes=before.wishes,
     )
     return dataclasses.replace(prepared, history=before.history)
 

@@ -31,6 +31,7 @@ __all__ = [
     "RepeatedQuestion",
     "abandon_turn",
     "begin_answer",
+    "begin_passthrough",
     "begin_question",
     "begin_replay",
     "end_turn",
@@ -145,6 +146,21 @@ def begin_replay(queries: Queries, repeated: RepeatedQuestion) -> None:
     _lock(queries, repeated)
     assert repeated.message_id is not None, "nothing else says which"
     _begin_answer(queries, repeated, repeated.message_id)
+
+
+def begin_passthrough(queries: Queries, asked: Asked) -> None:
+    """Let others know of a call to the language model of which nothing is stored.
+
+    Raises:
+        Unauthorized, TooManyGenerations: as above.
+    """
+    _lock(queries, asked)
+    queries.begin_passthrough(
+        account_id=asked.account_id,
+        answer_id=asked.answer_id,
+        model=asked.model,
+        process_id=asked.process_id,
+    )
 
 
 def end_turn(queries: Queries, answer_id: UUID, number: int, events: Sequence[ChatEvent]) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,20 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 from app.core.exceptions import UpstreamFailed, UpstreamTimedOut
 from app.core.metrics import LLM_CALLS, TOKENS
 
-__all__ = ["EMPTY_ANSWER", "LLM", "AnswerStream", "Completion", "Delta", "Usage"]
+__all__ = [
+    "CUT_OFF",
+    "EMPTY_ANSWER",
+    "LLM",
+    "NOT_A_COMPLETION",
+    "UNREACHABLE",
+    "AnswerStream",
+    "Completion",
+    "Delta",
+    "Usage",
+    "failed",
+    "read_usage",
+    "refused",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +88,12 @@ class LLM:
         self._timeout_sec = timeout_sec
 
     async def complete(
-        self, messages: Sequence[ChatCompletionMessageParam], model: str
+        self,
+        messages: Sequence[ChatCompletionMessageParam],
+        model: str,
+        options: Mapping[str, Any] | None = None,
     ) -> Completion:
-        """Answer at once.
+        """Answer at once; `options` are further fields of the request.
 
         Raises:
             UpstreamFailed: the upstream can't be reached, refused, or sent no answer.
@@ -86,16 +102,21 @@ class LLM:
         with LLM_CALLS.track_inprogress(), _translated_errors(started=False):
             async with timeout_at(self._deadline()):
                 response = await self._client.chat.completions.create(
-                    messages=messages, model=model
+                    messages=messages, model=model, extra_body=options or None
                 )
             completion = _completion(response, model)
         _count_tokens(model, completion.usage)
         return completion
 
     async def stream(
-        self, messages: Sequence[ChatCompletionMessageParam], model: str
+        self,
+        messages: Sequence[ChatCompletionMessageParam],
+        model: str,
+        options: Mapping[str, Any] | None = None,
     ) -> "AnswerStream":
         """Open a streamed answer; what fails before its first byte fails here.
+
+        `options` are further fields of the request.
 
         Raises:
             UpstreamFailed: the upstream can't be reached or refused.
@@ -109,6 +130,7 @@ class LLM:
                     model=model,
                     stream=True,
                     stream_options={"include_usage": True},
+                    extra_body=options or None,
                 )
         return AnswerStream(chunks, model, deadline)
 
@@ -156,9 +178,9 @@ class AnswerStream:
             finished = finished or delta.finish_reason is not None
             yield delta
         if not finished:
-            raise _failed(NOT_A_COMPLETION if empty else CUT_OFF)
+            raise failed(NOT_A_COMPLETION if empty else CUT_OFF)
         if empty:
-            raise _failed(EMPTY_ANSWER)
+            raise failed(EMPTY_ANSWER)
 
     async def close(self) -> None:
         """End the upstream call, wherever it is."""
@@ -191,11 +213,11 @@ def _count_tokens(model: str, usage: Usage) -> None:
 
 def _completion(response: ChatCompletion, model: str) -> Completion:
     if not response.choices:
-        raise _failed(NOT_A_COMPLETION)
+        raise failed(NOT_A_COMPLETION)
     choice = response.choices[0]
     text = _text(choice.message.content)
     if not text:
-        raise _failed(EMPTY_ANSWER)
+        raise failed(EMPTY_ANSWER)
     return Completion(
         text,
         _text(response.model) or model,
@@ -217,10 +239,14 @@ def _text(value: object) -> str:
 
 
 def _usage(value: object) -> Usage:
-    return Usage(
-        _tokens(getattr(value, "prompt_tokens", None)),
-        _tokens(getattr(value, "completion_tokens", None)),
+    return read_usage(
+        getattr(value, "prompt_tokens", None), getattr(value, "completion_tokens", None)
     )
+
+
+def read_usage(prompt_tokens: object, completion_tokens: object) -> Usage:
+    """Return the tokens that an upstream tells of; None for what can't be a number of them."""
+    return Usage(_tokens(prompt_tokens), _tokens(completion_tokens))
 
 
 def _tokens(value: object) -> int | None:
@@ -238,29 +264,30 @@ def _translated_errors(*, started: bool) -> Iterator[None]:
         logger.warning("language model timed out")
         raise UpstreamTimedOut from error
     except openai.APIStatusError as error:
-        raise _refused(error) from error
+        retry_after = error.response.headers.get("retry-after", "")
+        raise refused(error.status_code, error.code, retry_after) from error
     except openai.APIConnectionError as error:
-        raise _failed(CUT_OFF if started else UNREACHABLE, error) from error
+        raise failed(CUT_OFF if started else UNREACHABLE, error) from error
     except openai.OpenAIError as error:
-        raise _failed(NOT_A_COMPLETION, error) from error
+        raise failed(NOT_A_COMPLETION, error) from error
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         # From reading what the upstream sent: broken JSON, or fields of other types.
-        raise _failed(NOT_A_COMPLETION, error) from error
+        raise failed(NOT_A_COMPLETION, error) from error
 
 
-def _refused(error: openai.APIStatusError) -> UpstreamFailed:
-    status = error.status_code
+def refused(status: int, code: object, retry_after: str) -> UpstreamFailed:
+    """Return the error of an upstream that answered with a status of failure."""
     reason = REASONS.get(status, f"The language model's server answered with HTTP {status}.")
-    if error.code == "context_length_exceeded":
+    if code == "context_length_exceeded":
         reason = TOO_LONG
     details: dict[str, Any] = {"reason": reason, "upstream_status": status}
-    retry_after = error.response.headers.get("retry-after", "")
     headers = {"Retry-After": retry_after} if RETRY_AFTER.fullmatch(retry_after) else {}
     logger.warning("language model refused", extra={"upstream_status": status})
     return UpstreamFailed(details=details, headers=headers)
 
 
-def _failed(reason: str, error: Exception | None = None) -> UpstreamFailed:
+def failed(reason: str, error: Exception | None = None) -> UpstreamFailed:
+    """Return the error of an upstream that failed for a reason."""
     cause = type(error).__name__ if error else None
     logger.warning("language model failed", extra={"reason": reason, "error": cause})
     return UpstreamFailed(details={"reason": reason})

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from app.core.exceptions import AppError, ReaderLeft, ServerStopping
 from app.core.handlers import error_response
 from app.core.metrics import STREAMS
 
-__all__ = ["EventStream", "event", "while_reader_waits"]
+__all__ = ["EventStream", "encoded_error", "event", "while_reader_waits"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,11 @@ T = TypeVar("T")
 def event(name: str, data: BaseModel, *, event_id: str | None = None) -> bytes:
     """Encode one event; a reader that connects again names the last `event_id` it has seen."""
     return format_sse_event(event=name, data_str=data.model_dump_json(), id=event_id)
+
+
+def encoded_error(error: AppError) -> bytes:
+    """Encode the `error` event that ends a stream."""
+    return event("error", error_response(error).error)
 
 
 async def while_reader_waits(request: Request, opening: Coroutine[Any, Any, T]) -> T:
@@ -63,8 +68,8 @@ class EventStream(StreamingResponse):
 
     When the reader leaves, `events` is closed at once, so that whatever it holds (an
     upstream call) ends too. A reader that stays but stops reading is cut off after
-    `limit_sec`. When the server stops, the stream ends with an `error` event; so it does as soon
-    as what `watch` yields has a result, which is the error.
+    `limit_sec`. When the server stops, the stream ends with an `error` event, as `encode_error`
+    makes it; so it does as soon as what `watch` yields has a result, which is the error.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class EventStream(StreamingResponse):
         keepalive_sec: float,
         limit_sec: float,
         watch: AbstractContextManager[asyncio.Future[AppError]] | None = None,
+        encode_error: Callable[[AppError], bytes] = encoded_error,
     ) -> None:
         self._events = events
+        self._encode_error = encode_error
         self._watch = watch or nullcontext()
         self._until: asyncio.Future[AppError] | None = None
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(BUFFERED_EVENTS)
@@ -111,7 +118,7 @@ class EventStream(StreamingResponse):
                 # The one above has closed it, unless the reader left before it began.
                 await self._events.aclose()
                 if stopping:
-                    last = event("error", error_response(ServerStopping()).error)
+                    last = self._encode_error(ServerStopping())
                     await send({"type": "http.response.body", "body": last})
 
     async def stream_response(self, send: Send) -> None:
@@ -157,7 +164,7 @@ class EventStream(StreamingResponse):
         pump.cancel()
         while not self._queue.empty():
             self._queue.get_nowait()
-        self._queue.put_nowait(event("error", error_response(until.result()).error))
+        self._queue.put_nowait(self._encode_error(until.result()))
         self._queue.put_nowait(END)
 
     async def _pump(self) -> None:

@@ -23,6 +23,9 @@ from app.chat.preparing import Preparer
 from app.chat.resuming import Resuming
 from app.chat.services import ChatService
 from app.chat.summaries import SUMMARY_SEC, Summaries
+from app.compat.openai.embedding import Embeddings
+from app.compat.openai.passthrough import Passthrough
+from app.compat.openai.relay import Relay, Upstream
 from app.core.asgi_transport import StreamingASGITransport
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError
@@ -66,6 +69,8 @@ class Resources:
     live_model: LiveModel
     retriever: Retriever
     chat: ChatService
+    passthrough: Passthrough
+    embeddings: Embeddings
     resuming: Resuming
     mailer: Mailer
     token_watch: TokenWatch
@@ -177,7 +182,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         live_model = LiveModel(database, retriever, model, reopen)
         stack.push_async_callback(live_model.aclose)
         live_model.start()
-        client = await stack.enter_async_context(_openai_client(settings, live_model))
+        client, upstream = await stack.enter_async_context(_openai_client(settings, live_model))
         budget = TokenBudget(
             settings.context_tokens,
             lambda texts: live_model.current.embedder.count_tokens(texts),  # noqa: PLW0108 -- the model may be replaced
@@ -220,6 +225,13 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             live_model,
             retriever,
             chat,
+            Passthrough(
+                database,
+                live,
+                Relay(upstream, timeout_sec=settings.generation_timeout_sec),
+                generation_limit=settings.generation_limit,
+            ),
+            Embeddings(lambda: live_model.current.embedder),
             resuming,
             Mailer(settings),
             TokenWatch(database),
@@ -269,32 +281,46 @@ async def _end(task: asyncio.Task[Embedder]) -> None:
 
 
 @asynccontextmanager
-async def _openai_client(settings: Settings, model: LiveModel) -> AsyncIterator[AsyncOpenAI]:
+async def _openai_client(
+    settings: Settings, model: LiveModel
+) -> AsyncIterator[tuple[AsyncOpenAI, Upstream]]:
+    """Yield a client of the language model, and what it takes to call that without one."""
     key = settings.openai_api_key
     timeout = httpx2.Timeout(settings.generation_timeout_sec, connect=UPSTREAM_CONNECT_SEC)
     if settings.has_language_model:
+        http: httpx2.AsyncClient = DefaultAsyncHttpxClient(
+            timeout=timeout,
+            limits=UPSTREAM_LIMITS,
+            event_hooks={"response": [_retry_only_soon]},
+        )
         client = AsyncOpenAI(
             # Servers of one's own often want no key; the client insists on one.
             api_key=key.get_secret_value() if key else "none",
             base_url=settings.openai_base_url,
-            http_client=DefaultAsyncHttpxClient(
-                timeout=timeout,
-                limits=UPSTREAM_LIMITS,
-                event_hooks={"response": [_retry_only_soon]},
-            ),
+            http_client=http,
         )
     else:
-        transport = StreamingASGITransport(create_offline_model(model.similarities))
+        http = httpx2.AsyncClient(
+            transport=StreamingASGITransport(create_offline_model(model.similarities)),
+            timeout=timeout,
+        )
         client = AsyncOpenAI(
             api_key="none",
             base_url="http://offline/v1",
             timeout=timeout,
             # What failed in this process fails again.
             max_retries=0,
-            http_client=httpx2.AsyncClient(transport=transport),
+            http_client=http,
         )
+    # Key, organisation and project, and not what tells of the client.
+    headers = {
+        name: value
+        for name, value in client.default_headers.items()
+        if isinstance(value, str) and not name.lower().startswith("x-stainless")
+    }
+    headers |= client.auth_headers | {"User-Agent": "bRAG", "Accept-Encoding": "identity"}
     async with client:
-        yield client
+        yield client, Upstream(http, f"{client.base_url}chat/completions", headers)
 
 
 async def _retry_only_soon(response: httpx2.Response) -> None:

@@ -27,9 +27,10 @@ async def secured_operations(people_api: httpx2.AsyncClient) -> dict[tuple[str, 
 
 
 def documents(operation: dict[str, Any], status: int) -> bool:
-    """Whether an operation documents an error as errors look."""
+    """Whether an operation documents an error as errors look; to OpenAI's clients as theirs."""
     response = operation["responses"].get(str(status))
-    schema = {"$ref": "#/components/schemas/ErrorResponse"}
+    name = "OpenAIErrorResponse" if operation["tags"] == ["openai"] else "ErrorResponse"
+    schema = {"$ref": f"#/components/schemas/{name}"}
     return response is not None and response["content"]["application/json"]["schema"] == schema
 
 

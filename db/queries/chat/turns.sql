@@ -79,3 +79,8 @@ VALUES (
     :answer_id, :account_id, :question_id, :chat_id, :process_id, :is_resumable, :model,
     :kept_sec
 )
+
+-- :name begin_passthrough :affected
+-- :doc A call that is passed through to the language model; nothing of it is stored.
+INSERT INTO generation (id, account_id, process_id, is_resumable, model, kept_sec)
+VALUES (:answer_id, :account_id, :process_id, false, :model, 0)

@@ -1,0 +1,1 @@
+"""What OpenAI's own clients speak, and all that is made for them."""

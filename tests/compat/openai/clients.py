@@ -1,0 +1,15 @@
+"""OpenAI's own client, pointed at bRAG."""
+
+from typing import Any, Final
+
+import httpx2
+from openai import AsyncOpenAI
+
+__all__ = ["HELLO", "openai_client"]
+
+HELLO: Final[Any] = [{"role": "user", "content": "Hello?"}]
+
+
+def openai_client(api: httpx2.AsyncClient, api_key: str = "none") -> AsyncOpenAI:
+    """Return a client of the server that `api` talks to; it sends nothing twice."""
+    return AsyncOpenAI(base_url=f"{api.base_url}/v1", api_key=api_key, max_retries=0)
