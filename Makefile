@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help install install-dev prepare run-dev run worker test test-browser screenshots check lint eval bench schema compile upgrade \
+=======
+.PHONY: help install install-dev prepare run-dev run worker test test-browser test-clients check lint eval bench schema compile upgrade \
+>>>>>>> 938c735 (Prove OpenAI's clients, and measure what passing through costs)
 	sync sync-dev pre-commit clean
 
 help: ## Show this list
@@ -26,6 +30,9 @@ test: install-dev prepare ## Run the tests, in parallel
 
 test-browser: install-dev prepare ## Run the tests of the page, in a real Chromium
 	$(BIN)/python -m pytest -n auto tests/web/browser
+
+test-clients: prepare examples/.venv/installed ## Ask with openai, LangChain and llm
+	examples/.venv/bin/python examples/openai_clients.py
 
 fuzz: install-dev prepare ## Send 20,000 generated requests to all routes; FUZZ_CASES and FUZZ_SEED say otherwise
 	FUZZ_CASES=$(or $(FUZZ_CASES),20000) $(BIN)/python -m pytest tests/fuzzing -q -s
@@ -65,6 +72,7 @@ schema: install ## Write db/schema.sql after a new migration
 compile: install-dev ## Pin what requirements/*.in name, as it is now
 	$(BIN)/pip-compile $(COMPILE) -o requirements/requirements.txt requirements/requirements.in
 	$(BIN)/pip-compile $(COMPILE) -o requirements/requirements-dev.txt requirements/requirements-dev.in
+	$(BIN)/pip-compile $(COMPILE) -o examples/requirements-clients.txt examples/requirements-clients.in
 
 upgrade: COMPILE += --upgrade
 upgrade: compile ## Pin the newest versions
@@ -108,4 +116,11 @@ $(VENV)/installed: requirements/requirements.txt | $(VENV)
 $(VENV)/installed-dev: requirements/requirements-dev.txt $(VENV)/installed
 	@echo "Installing packages for development into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Programs that bRAG does without, in an environment of their own.
+examples/.venv/installed: examples/requirements-clients.txt | $(VENV)
+	@echo "Installing the clients of the examples ..."
+	@$(BIN)/python -m venv --clear examples/.venv
+	@examples/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

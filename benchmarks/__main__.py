@@ -15,6 +15,7 @@ from benchmarks.idle import idle
 from benchmarks.ingestion import ingestion
 from benchmarks.jobs import jobs
 from benchmarks.page import page
+from benchmarks.passthrough import passthrough
 from benchmarks.peers.comparison import peers
 from benchmarks.result import Result
 from benchmarks.resync import resync
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "streams": streams,
     "idle": idle,
     "accounts": accounts,
+    "passthrough": passthrough,
     "chats": chats,
     "page": page,
     "ingestion": ingestion,

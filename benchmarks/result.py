@@ -31,5 +31,5 @@ class Result:
             if target is not None
         ]
         line = f"{'ok  ' if self.reached else 'MISS'} {self.name}: {self.value:.2f} {self.unit}"
-        line = line.rstrip() + f" ({', '.join(targets)})"
+        line = line.rstrip() + (f" ({', '.join(targets)})" if targets else "")
         return f"{line}\n       {self.parts}" if self.parts else line
