@@ -71,7 +71,8 @@ def _describe(operation: Schema, schemas: Schema) -> None:
         responses["422"] = {"description": OF_BODIES["422"], "content": ERROR}
     if body := operation.get("requestBody"):
         # OpenAI's clients get errors of another shape, which their routes describe.
-        for status, description in OF_BODIES.items() if OPENAI not in operation["tags"] else ():
+        others = OF_BODIES if OPENAI not in operation.get("tags", ()) else {}
+        for status, description in others.items():
             responses.setdefault(status, {"description": description, "content": ERROR})
         body["content"] = _with_example(body["content"], schemas)
     for status, response in responses.items():
