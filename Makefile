@@ -4,12 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help install install-dev prepare run-dev run worker test test-browser screenshots check lint eval bench schema compile upgrade \
-=======
-.PHONY: help install install-dev prepare run-dev run worker test test-browser test-clients check lint eval bench schema compile upgrade \
->>>>>>> 938c735 (Prove OpenAI's clients, and measure what passing through costs)
-	sync sync-dev pre-commit clean
+.PHONY: help install install-dev prepare run-dev run worker test test-browser test-clients fuzz audit check lint \
+	eval bench screenshots schema compile upgrade sync sync-dev pre-commit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' \
