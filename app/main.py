@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-import sentry_sdk
+from anyio import to_thread
 from fastapi import FastAPI
-from sentry_sdk.integrations.fastapi import FastApiIntegration
-from sentry_sdk.integrations.starlette import StarletteIntegration
 
 import app
 from app.accounts.api import router as accounts_router
@@ -17,6 +15,7 @@ from app.accounts.responses import NEEDS_SCOPE, NEEDS_TOKEN
 from app.chat.api import router as chat_router
 from app.chat.chats.api import router as chats_router
 from app.chat.chats.asking_api import router as asking_router
+from app.chat.usage_api import router as usage_router
 from app.compat.api import router as compat_router
 from app.compat.openai.api import router as openai_router
 from app.core.api import router as core_router
@@ -27,9 +26,11 @@ from app.core.logs import configure_logs
 from app.core.metrics import measure_stages
 from app.core.middleware import BodyLimit, PlainStartupErrors, RequestContext
 from app.core.reference import router as reference_router
+from app.core.reporting import report_errors
 from app.core.sampling import sampled
 from app.core.security_headers import secure_responses
 from app.core.startup import checked_settings
+from app.core.tracing import configure_tracing, shut_down_tracing
 from app.knowledge.documents.api import router as documents_router
 from app.knowledge.ingestions.api import router as ingestions_router
 from app.knowledge.search.api import router as search_router
@@ -61,28 +62,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; its parts are opened when it starts serving."""
     settings = settings or checked_settings()
     configure_logs(level=settings.log_level, as_json=settings.is_production)
-    if settings.sentry_dsn:
-        # No request bodies: they are people's questions.
-        sentry_sdk.init(
-            dsn=settings.sentry_dsn.get_secret_value(),
-            environment=settings.environment,
-            release=app.__version__,
-            max_request_body_size="never",
-            include_local_variables=False,
-            # Unexpected errors only. What an upstream refuses is an answer of ours, and its words
-            # may quote prompts and keys: the integrations that are found by the installed
-            # packages would report them, and these two would by their status codes.
-            auto_enabling_integrations=False,
-            integrations=[
-                StarletteIntegration(failed_request_status_codes=set()),
-                FastApiIntegration(failed_request_status_codes=set()),
-            ],
-        )
+    report_errors(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with open_resources(settings) as resources, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            configure_tracing()
+            # After all else: what is closed below still has spans.
+            stack.push_async_callback(to_thread.run_sync, shut_down_tracing)
             measure_stages()
+            resources = await stack.enter_async_context(open_resources(settings))
             await stack.enter_async_context(sampled(resources.database, resources.check_index))
             if resources.is_embedded:
                 await stack.enter_async_context(embedded_worker(settings, resources.database))
@@ -100,6 +89,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
+        # FastAPI's own spans have paths and queries in them.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # Ours has everything from here.
         docs_url=None,
         redoc_url=None,
@@ -122,6 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(chat_router, responses=NEEDS_SCOPE)
     api.include_router(chats_router, responses=NEEDS_SCOPE)
     api.include_router(asking_router, responses=NEEDS_SCOPE)
+    api.include_router(usage_router, responses=NEEDS_SCOPE)
     api.include_router(sources_router, responses=NEEDS_SCOPE)
     api.include_router(documents_router, responses=NEEDS_SCOPE)
     api.include_router(ingestions_router, responses=NEEDS_SCOPE)

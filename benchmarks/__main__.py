@@ -14,6 +14,7 @@ from benchmarks.growth import growth
 from benchmarks.idle import idle
 from benchmarks.ingestion import ingestion
 from benchmarks.jobs import jobs
+from benchmarks.observing import observing
 from benchmarks.page import page
 from benchmarks.passthrough import passthrough
 from benchmarks.peers.comparison import peers
@@ -26,6 +27,7 @@ from benchmarks.streams import streams
 BENCHMARKS: dict[str, Callable[[Environment], Awaitable[list[Result]]]] = {
     "startup": startup,
     "answers": answers,
+    "observing": observing,
     "search": search,
     "streams": streams,
     "idle": idle,

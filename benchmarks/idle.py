@@ -85,6 +85,7 @@ def _insert_runs(queries: Queries) -> list[UUID]:
             ),
             cause="request",
             everything=False,
+            origin="{}",
         )
         for number in range(RUNS)
     ]

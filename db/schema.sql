@@ -1008,6 +1008,7 @@ CREATE TABLE public.ingestion (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
+    origin jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT ingestion_cause_check CHECK ((cause = ANY (ARRAY['request'::text, 'schedule'::text, 'upload'::text, 'replay'::text]))),
     CONSTRAINT ingestion_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'listing'::text, 'running'::text, 'succeeded'::text, 'incomplete'::text, 'failed'::text, 'cancelled'::text])))
 );
@@ -1111,10 +1112,44 @@ CREATE TABLE public.message (
     account_id uuid NOT NULL,
     chat_id uuid,
     parent_id uuid,
+    cost numeric,
     CONSTRAINT message_check CHECK (((role <> 'assistant'::text) OR (question_id IS NOT NULL))),
     CONSTRAINT message_check1 CHECK (((parent_id IS NULL) OR ((role = 'user'::text) AND (chat_id IS NOT NULL)))),
+    CONSTRAINT message_cost_check CHECK ((cost >= (0)::numeric)),
     CONSTRAINT message_role_check CHECK ((role = ANY (ARRAY['user'::text, 'system'::text, 'assistant'::text]))),
     CONSTRAINT message_status_check CHECK ((status = ANY (ARRAY['complete'::text, 'cancelled'::text, 'failed'::text])))
+);
+
+
+--
+-- Name: model_call; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.model_call (
+    id bigint NOT NULL,
+    account_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    model text NOT NULL,
+    purpose text NOT NULL,
+    prompt_tokens integer,
+    completion_tokens integer,
+    cost numeric,
+    CONSTRAINT model_call_cost_check CHECK ((cost >= (0)::numeric)),
+    CONSTRAINT model_call_purpose_check CHECK ((purpose = ANY (ARRAY['answer'::text, 'rewriting'::text, 'summary'::text])))
+);
+
+
+--
+-- Name: model_call_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.model_call ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.model_call_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 
@@ -1520,6 +1555,14 @@ ALTER TABLE ONLY public.message
 
 
 --
+-- Name: model_call model_call_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.model_call
+    ADD CONSTRAINT model_call_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: process process_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1788,6 +1831,13 @@ CREATE INDEX message_place ON public.message USING btree (COALESCE(question_id, 
 --
 
 CREATE INDEX message_question_id ON public.message USING btree (question_id);
+
+
+--
+-- Name: model_call_account_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX model_call_account_id ON public.model_call USING btree (account_id, created_at);
 
 
 --
@@ -2097,6 +2147,14 @@ ALTER TABLE ONLY public.message
 
 
 --
+-- Name: model_call model_call_account_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.model_call
+    ADD CONSTRAINT model_call_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+
+--
 -- Name: procrastinate_events procrastinate_events_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -2161,4 +2219,6 @@ INSERT INTO public.schema_migrations (version) VALUES
     ('20261121101000'),
     ('20261121120000'),
     ('20261121121000'),
+    ('20261129120000'),
+    ('20261129121000'),
     ('20261201100000');

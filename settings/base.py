@@ -1,9 +1,10 @@
 """Every setting of bRAG, with its default; `.env.example` documents each one."""
 
 import re
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -28,6 +29,7 @@ OTHER_CONNECTIONS = 4
 
 # Bound to a host, since whoever may create a source chooses the URL.
 _TOKEN_NAME = re.compile(r"[^@\s]+@[^@\s/]+")
+_PRICES = "must look like gpt-5-mini=0.25/2,other-model=1/4: per million tokens, prompts/answers"
 # No path, no query, nobody's name: what a browser sends as `Origin`.
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
 
@@ -44,6 +46,13 @@ class Auth(StrEnum):
 
     OFF = "off"
     REQUIRED = "required"
+
+
+class ModelPrice(NamedTuple):
+    """What a million tokens cost, of prompts and of completions, in whatever currency."""
+
+    input: Decimal
+    output: Decimal
 
 
 class Settings(BaseSettings):
@@ -79,6 +88,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     openai_models: Annotated[list[str], NoDecode] = []
+    openai_prices: Annotated[dict[str, ModelPrice], NoDecode] = {}
     generation_timeout_sec: float = Field(default=120, gt=0)
     context_tokens: int = Field(default=8_192, ge=4_096)
 
@@ -148,6 +158,18 @@ class Settings(BaseSettings):
         ):
             raise ValueError("must look like name@host=token,other@host=token")
         return {name.strip().lower(): token.strip() for name, _, token in pairs}
+
+    @field_validator("openai_prices", mode="before")
+    @classmethod
+    def _split_prices(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        # The last one: names of models may have more of them.
+        pairs = [pair.rpartition("=") for pair in value.split(",") if pair.strip()]
+        prices = {name.strip(): _price(price) for name, _, price in pairs}
+        if not all(prices):
+            raise ValueError(_PRICES)
+        return prices
 
     @field_validator("log_level")
     @classmethod
@@ -334,6 +356,17 @@ class Settings(BaseSettings):
         if not self.has_language_model:
             return (OFFLINE_MODEL,)
         return tuple(self.openai_models) or ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4.1")
+
+
+def _price(value: str) -> ModelPrice:
+    prompt, _, completion = value.partition("/")
+    try:
+        price = ModelPrice(Decimal(prompt.strip()), Decimal(completion.strip()))
+    except InvalidOperation:
+        raise ValueError(_PRICES) from None
+    if not all(part.is_finite() and part >= 0 for part in price):
+        raise ValueError(_PRICES)
+    return price
 
 
 def _split_url(value: str) -> SplitResult:

@@ -49,10 +49,10 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own environment must not change what a test sees."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in ("BRAG_URL", "BRAG_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+    own = {"BRAG_URL", "BRAG_TOKEN", *map(str.upper, Settings.model_fields)}
+    for name in list(os.environ):
+        if name in own or name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 

@@ -58,6 +58,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/chats/{chat_id}/regenerate": {},
     "GET /v1/messages/{message_id}/stream": None,
     "POST /v1/messages/{message_id}/cancel": None,
+    "GET /v1/usage": None,
     "GET /v1/sources": None,
     "POST /v1/sources": {"config": {"kind": "github", "repository": "a/b"}, "sync": False},
     "GET /v1/sources/{source_id}": None,

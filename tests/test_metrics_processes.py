@@ -50,7 +50,7 @@ async def test_one_scrape_tells_what_all_processes_of_gunicorn_have_counted(
         async def pool_is(connections: float) -> bool:
             return (await told()).value("brag_database_pool_size") == connections
 
-        await eventually(lambda: pool_is(20), within=60)
+        await eventually(lambda: pool_is(20), within=200)
         folder = settings.var_dir / "metrics"
         for _ in range(40):
             await ask()
@@ -61,7 +61,7 @@ async def test_one_scrape_tells_what_all_processes_of_gunicorn_have_counted(
         killed = int(files[0].stem.rpartition("_")[2])
         os.kill(killed, signal.SIGKILL)
         await asyncio.to_thread(wait_for_end, killed)
-        await eventually(lambda: pool_is(20), within=60)
+        await eventually(lambda: pool_is(20), within=200)
         afterwards = await told()
 
     assert counts == {40}
@@ -103,7 +103,7 @@ async def test_a_worker_tells_the_stages_of_its_documents(
             assert worker.poll() is None
             return fetch(database.url, "SELECT state FROM ingestion") == [("succeeded",)]
 
-        await eventually(is_done, within=60)
+        await eventually(is_done, within=200)
         async with httpx2.AsyncClient(trust_env=False) as client:
             told = Scrape(read((await client.get(f"http://127.0.0.1:{port}/metrics")).text))
     finally:

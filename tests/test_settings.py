@@ -29,7 +29,14 @@ def test_the_example_names_nothing_that_is_not_a_setting() -> None:
     "name",
     sorted(
         Settings.model_fields.keys()
-        - {"sentry_dsn", "database_url", "openai_api_key", "source_tokens", "secret_key"}
+        - {
+            "sentry_dsn",
+            "database_url",
+            "openai_api_key",
+            "source_tokens",
+            "secret_key",
+            "openai_prices",
+        }
     ),
 )
 def test_the_example_shows_the_default(name: str) -> None:

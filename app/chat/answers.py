@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,14 +28,16 @@ from app.chat.prompts import NO_BACKGROUND, Background, prompt_hash
 from app.chat.provenance import Provenance, TracedHistory, Wishes
 from app.core.database import Queries
 from app.core.idempotency import NO_CLAIM, Claim
-from app.core.llm import Usage
+from app.core.llm import ModelCall, Purpose, Usage
 
 __all__ = [
     "Draft",
     "Prepared",
     "StoredAnswer",
     "StoredQuestion",
+    "calls_of",
     "citable",
+    "counted_calls",
     "nothing_found",
     "provenance",
     "store_answer",
@@ -83,6 +86,8 @@ class Prepared:
     # of its stages so far, in milliseconds
     timings_ms: dict[str, float] = field(default_factory=dict)
     wishes: Wishes | None = None
+    # of the language model, to write the question out or to sum up what came before it
+    calls: Sequence[ModelCall] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,13 +125,16 @@ class StoredAnswer:
     draft: Draft
     created_at: datetime
     citations: list[Citation]
+    cost: Decimal | None
 
     @property
     def usage(self) -> TokenUsage:
         """Tokens, as the language model counts them."""
         usage = self.draft.usage
         return TokenUsage(
-            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost=None if self.cost is None else float(self.cost),
         )
 
     def with_sources(self, prepared: Prepared) -> AnswerWithSources:
@@ -160,8 +168,40 @@ def nothing_found(prepared: Prepared) -> Draft:
         prepared.model,
         MessageStatus.COMPLETE,
         "stop",
-        Usage(0, 0),
+        Usage(0, 0, Decimal(0)),
     )
+
+
+def calls_of(prepared: Prepared, draft: Draft | None) -> list[ModelCall]:
+    """Return all calls of language models that an answer took."""
+    calls = list(prepared.calls)
+    if draft is not None and prepared.messages is not None:
+        calls.append(ModelCall(prepared.model, Purpose.ANSWER, draft.usage))
+    return calls
+
+
+def counted_calls(calls: Sequence[ModelCall]) -> str:
+    """Return calls as they are kept, as JSON."""
+    return _json(
+        [
+            {
+                "model": call.model,
+                "purpose": call.purpose,
+                "prompt_tokens": call.usage.prompt_tokens,
+                "completion_tokens": call.usage.completion_tokens,
+                "cost": None if call.usage.cost is None else str(call.usage.cost),
+            }
+            for call in calls
+        ]
+    )
+
+
+def _cost(calls: Sequence[ModelCall], draft: Draft) -> Decimal | None:
+    """Return what an answer has cost; None when that of one call isn't known."""
+    if not calls:
+        return draft.usage.cost
+    costs = [call.usage.cost for call in calls]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
 
 
 def citable(sources: Sequence[SourceText]) -> list[Citable]:
@@ -185,6 +225,8 @@ def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAn
     """
     account_id = prepared.question.account_id
     citations = _citations(queries, account_id, prepared.sources, draft.cited)
+    calls = calls_of(prepared, draft)
+    cost = _cost(calls, draft)
     # Texts of documents stay in their documents: what is deleted there must not live on here.
     row = queries.insert_answer(
         id=draft.id,
@@ -197,6 +239,8 @@ def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAn
         finish_reason=draft.finish_reason,
         prompt_tokens=draft.usage.prompt_tokens,
         completion_tokens=draft.usage.completion_tokens,
+        cost=cost,
+        calls=counted_calls(calls),
         sources=stored_sources(prepared),
         citations=_json(
             [citation.model_dump(mode="json", exclude={"quote"}) for citation in citations]
@@ -205,7 +249,7 @@ def store_answer(queries: Queries, prepared: Prepared, draft: Draft) -> StoredAn
     )
     if row is None:
         raise AnswerUnwanted
-    return StoredAnswer(draft, row["created_at"].astimezone(UTC), citations)
+    return StoredAnswer(draft, row["created_at"].astimezone(UTC), citations, cost)
 
 
 def stored_sources(prepared: Prepared) -> str:

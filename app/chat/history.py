@@ -9,7 +9,7 @@ from app.chat.models import StoredMessage, TokenUsage
 from app.core.database import Database, Queries
 from app.core.paging import decode_cursor, encode_cursor
 
-__all__ = ["list_messages", "stored_message"]
+__all__ = ["list_messages", "pop_usage", "stored_message"]
 
 
 async def list_messages(
@@ -38,7 +38,14 @@ def _list(
 
 def stored_message(row: dict[str, Any]) -> StoredMessage:
     """Return a message from its columns."""
-    usage = TokenUsage(
-        prompt_tokens=row.pop("prompt_tokens"), completion_tokens=row.pop("completion_tokens")
-    )
+    usage = pop_usage(row)
     return StoredMessage(**row, usage=usage)
+
+
+def pop_usage(row: dict[str, Any]) -> TokenUsage:
+    """Take what an answer has used out of its columns."""
+    return TokenUsage(
+        prompt_tokens=row.pop("prompt_tokens"),
+        completion_tokens=row.pop("completion_tokens"),
+        cost=row.pop("cost"),
+    )

@@ -167,6 +167,13 @@ class TokenUsage(BaseModel):
 
     prompt_tokens: int | None = Field(default=None, examples=[812])
     completion_tokens: int | None = Field(default=None, examples=[57])
+    cost: float | None = Field(
+        default=None,
+        examples=[0.000317],
+        description="What the answer has cost by `OPENAI_PRICES`, all included: also writing the "
+        "question out, and summing up what was said before. Null where a price or tokens aren't "
+        "known.",
+    )
 
 
 class Source(BaseModel):

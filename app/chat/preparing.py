@@ -35,6 +35,7 @@ from app.chat.turns import (
 from app.core.database import Database, Queries
 from app.core.exceptions import InvalidRequest
 from app.core.idempotency import Claim
+from app.core.llm import noted_calls
 from app.core.stages import stage
 
 __all__ = ["Preparer", "prepare"]
@@ -214,24 +215,40 @@ class Preparer:
         retrieval: bool = True,
     ) -> Prepared:
         async with self._live.ended_on_failure(question):
-            packing = self._histories.pack(
-                question.past,
-                room,
-                account_id=caller.account_id,
-                model=model,
-                with_passages=retrieval,
-            )
-            if not retrieval:
-                history = await packing
-                messages = completion_messages(question.text, history=history)
-                return Prepared(question, model, messages, grounding=None, history=history.used)
-            # A language model may be asked for either.
-            history, query = await asyncio.gather(
-                packing, self._follow_ups.standalone(question.text, question.past, model)
-            )
-            grounding = await self._grounder.ground(request, query, room - history.tokens, caller)
-            meant = None if query == question.text else query
-            return prepare(question, model, grounding, history=history, meant=meant)
+            with noted_calls() as calls:
+                prepared = await self._prepare_in_chat(
+                    question, request, model, room, caller, retrieval=retrieval
+                )
+            return replace(prepared, calls=calls)
+
+    async def _prepare_in_chat(
+        self,
+        question: StoredQuestion,
+        request: QuestionRequest,
+        model: str,
+        room: int,
+        caller: Caller,
+        *,
+        retrieval: bool,
+    ) -> Prepared:
+        packing = self._histories.pack(
+            question.past,
+            room,
+            account_id=caller.account_id,
+            model=model,
+            with_passages=retrieval,
+        )
+        if not retrieval:
+            history = await packing
+            messages = completion_messages(question.text, history=history)
+            return Prepared(question, model, messages, grounding=None, history=history.used)
+        # A language model may be asked for either.
+        history, query = await asyncio.gather(
+            packing, self._follow_ups.standalone(question.text, question.past, model)
+        )
+        grounding = await self._grounder.ground(request, query, room - history.tokens, caller)
+        meant = None if query == question.text else query
+        return prepare(question, model, grounding, history=history, meant=meant)
 
     def _new_question(self, request: MessageRequest, model: str, caller: Caller) -> NewQuestion:
         return NewQuestion(

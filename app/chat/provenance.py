@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.accounts.models import Level
 from app.chat.constants import MessageStatus
-from app.chat.models import Source, SourceText, StoredCitation, UsedHistory
+from app.chat.models import Source, SourceText, StoredCitation, TokenUsage, UsedHistory
 from app.knowledge.passages import RetrievedPassage
 from app.knowledge.retrieval import SearchMode
 from app.knowledge.search.models import LegScore, SearchFilters
@@ -160,6 +160,7 @@ class Trace(_Made):
     status: MessageStatus
     model: str = Field(description="The one that answered.")
     created_at: datetime
+    usage: TokenUsage
     passages: list[TracedPassage]
     citations: list[StoredCitation]
 

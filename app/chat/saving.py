@@ -6,7 +6,15 @@ from dataclasses import replace
 from anyio import to_thread
 
 from app.accounts.limits import spend_tokens
-from app.chat.answers import Draft, Prepared, StoredAnswer, citable, store_answer
+from app.chat.answers import (
+    Draft,
+    Prepared,
+    StoredAnswer,
+    calls_of,
+    citable,
+    counted_calls,
+    store_answer,
+)
 from app.chat.budget import estimate_tokens
 from app.chat.citations import check
 from app.chat.constants import MessageStatus
@@ -47,6 +55,7 @@ class Saver:
             return None, list(last_events(None))
         # Readers get the events in their order, so the last ones are stored after all others.
         kept = await self._live.drained(question.answer_id)
+        is_one_statement = False
         try:
             if draft is not None and prepared.sources:
                 with stage("question.citations", prepared.timings_ms):
@@ -65,8 +74,8 @@ class Saver:
                 return await run(_store, prepared, draft, kept + 1, last_events)
         except Conflict:
             # Nobody waits for it any more; it has cost what it has cost.
-            if question.spends:
-                await self._database.run(_spend, prepared, draft)
+            if not is_one_statement:
+                await self._database.run(_spend, prepared, draft, are_calls_kept=False)
             raise
         except Exception as error:
             logger.exception("an answer could not be stored")
@@ -94,13 +103,20 @@ def _store(
         question.claim.forget(queries)
     elif not question.is_streamed:
         question.claim.complete(queries, stored.with_sources(prepared))
-    if question.spends:
-        _spend(queries, prepared, draft)
+    _spend(queries, prepared, draft, are_calls_kept=stored is not None)
     return stored, events
 
 
-def _spend(queries: Queries, prepared: Prepared, draft: Draft | None) -> None:
-    spend_tokens(queries, prepared.question.spends, _tokens(prepared, draft))
+def _spend(
+    queries: Queries, prepared: Prepared, draft: Draft | None, *, are_calls_kept: bool
+) -> None:
+    """Count what an answer has used; its calls are kept together with it, if it is."""
+    question = prepared.question
+    calls = calls_of(prepared, draft)
+    if calls and not are_calls_kept:
+        queries.insert_model_calls(account_id=question.account_id, calls=counted_calls(calls))
+    if question.spends:
+        spend_tokens(queries, question.spends, _tokens(prepared, draft))
 
 
 def _tokens(prepared: Prepared, draft: Draft | None) -> int:
@@ -112,4 +128,8 @@ def _tokens(prepared: Prepared, draft: Draft | None) -> int:
     if completion is None:
         assert draft is not None
         completion = estimate_tokens(draft.text)
-    return prompt + completion
+    before = sum(
+        (call.usage.prompt_tokens or 0) + (call.usage.completion_tokens or 0)
+        for call in prepared.calls
+    )
+    return before + prompt + completion

@@ -15,6 +15,7 @@ from app.chat.answers import Prepared, StoredQuestion
 from app.chat.exceptions import PassagesGone
 from app.chat.grounding import Grounding
 from app.chat.histories import read_history
+from app.chat.history import pop_usage
 from app.chat.models import AnswerWithSources, Source, SourceText, StoredCitation
 from app.chat.past import NO_HISTORY, PackedHistory
 from app.chat.preparing import prepare
@@ -102,6 +103,7 @@ def _read_trace(queries: Queries, message_id: UUID, account_id: UUID) -> Trace:
     if row["trace"] is None:
         raise NotFound("This answer was stored before bRAG kept what answers are made from.")
     made = Provenance.model_validate(row.pop("trace"))
+    usage = pop_usage(row)
     sources = {source["number"]: Source(**source) for source in row.pop("sources")}
     places = _read_passages(queries, account_id, made)
     passages = [
@@ -110,7 +112,8 @@ def _read_trace(queries: Queries, message_id: UUID, account_id: UUID) -> Trace:
     citations = [
         _shifted(StoredCitation(**citation), sources, places) for citation in row.pop("citations")
     ]
-    return Trace(**dict(made) | row | {"passages": passages, "citations": citations})
+    found = {"passages": passages, "citations": citations, "usage": usage}
+    return Trace(**dict(made) | row | found)
 
 
 def _read_passages(

@@ -207,6 +207,8 @@ def give_up(queries: Queries, answer_id: UUID, witness_id: UUID) -> bool:
             finish_reason=None,
             prompt_tokens=None,
             completion_tokens=None,
+            cost=None,
+            calls="[]",
             sources=json.dumps(row["sources"]),
             citations="[]",
             trace=json.dumps(row["trace"]) if row["trace"] else None,

@@ -13,6 +13,7 @@ from app.accounts.addresses import normalized
 from app.accounts.api_tokens import create
 from app.accounts.models import ALL_SCOPES, LOCAL_ACCOUNT, Caller, Scope
 from app.accounts.schemas import NewToken
+from app.chat.usage import usage_by_account
 from app.cli.commands.shared import print_json
 from app.cli.database import opened_database
 from app.cli.printing import printable
@@ -20,7 +21,7 @@ from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.resources.database import open_database
 from settings import Settings
 
-__all__ = ["create_token", "create_user", "list_users", "promote_user"]
+__all__ = ["create_token", "create_user", "list_users", "promote_user", "show_usage"]
 
 # What is told of an account.
 SHOWN = ("email", "role", "created_at", "last_used_at")
@@ -69,6 +70,32 @@ def list_users(settings: Settings, *, as_json: bool = False) -> None:
     for row in rows:
         cells = (row["email"], row["role"], _time(row["created_at"]), _time(row["last_used_at"]))
         table.add_row(*(Text(printable(cell)) for cell in cells))
+    console.print(table)
+
+
+def show_usage(settings: Settings, *, days: int, as_json: bool) -> None:
+    """Print what each account has used of language models, what cost most first."""
+    with opened_database(settings) as database:
+        used = database.run_sync(usage_by_account, days)
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in used])
+        return
+    if not used:
+        typer.echo(f"Nobody has used a language model in the last {days} days.")
+        return
+    console = Console(width=None if Console().is_terminal else 400, highlight=False)
+    table = Table("address", "model", "calls", "prompt", "answers", "cost", box=None)
+    for one in used:
+        cost = "unknown" if one.cost is None else f"{one.cost:.4f}"
+        more = f" + {one.calls_without_cost} of unknown cost" if one.calls_without_cost else ""
+        table.add_row(
+            Text(printable(one.email or "local")),
+            Text(printable(one.model)),
+            str(one.calls),
+            str(one.prompt_tokens),
+            str(one.completion_tokens),
+            cost + ("" if one.cost is None else more),
+        )
     console.print(table)
 
 

@@ -5,7 +5,10 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import openai
@@ -14,7 +17,8 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 
 from app.core.exceptions import UpstreamFailed, UpstreamTimedOut
-from app.core.metrics import LLM_CALLS, TOKENS
+from app.core.metrics import COST, LLM_CALLS, TOKENS
+from app.core.prices import Prices
 
 __all__ = [
     "CUT_OFF",
@@ -25,8 +29,11 @@ __all__ = [
     "AnswerStream",
     "Completion",
     "Delta",
+    "ModelCall",
+    "Purpose",
     "Usage",
     "failed",
+    "noted_calls",
     "read_usage",
     "refused",
 ]
@@ -56,10 +63,42 @@ MAX_TOKENS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call, as the upstream counts them; None where it doesn't say."""
+    """Tokens of one call, as the upstream counts them, and their cost; None where unknown."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: Decimal | None = None
+
+
+class Purpose(StrEnum):
+    """What a call is for."""
+
+    ANSWER = "answer"
+    REWRITING = "rewriting"
+    SUMMARY = "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """A call that has ended, under the model that was asked for: an upstream may say anything."""
+
+    model: str
+    purpose: Purpose
+    usage: Usage
+
+
+_noted: ContextVar[list[ModelCall] | None] = ContextVar("noted_calls", default=None)
+
+
+@contextmanager
+def noted_calls() -> Iterator[list[ModelCall]]:
+    """Yield a list of the whole answers that are asked for in the block, or by its tasks."""
+    calls: list[ModelCall] = []
+    token = _noted.set(calls)
+    try:
+        yield calls
+    finally:
+        _noted.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +122,18 @@ class Delta:
 class LLM:
     """Chat completions within a time limit, with every failure an `AppError`."""
 
-    def __init__(self, client: AsyncOpenAI, *, timeout_sec: float) -> None:
+    def __init__(
+        self,
+        client: AsyncOpenAI,
+        *,
+        timeout_sec: float,
+        prices: Prices | None = None,
+        purpose: Purpose = Purpose.ANSWER,
+    ) -> None:
         self._client = client
         self._timeout_sec = timeout_sec
+        self._prices = prices or Prices()
+        self._purpose = purpose
 
     async def complete(
         self,
@@ -105,8 +153,11 @@ class LLM:
                     messages=messages, model=model, extra_body=options or None
                 )
             completion = _completion(response, model)
-        _count_tokens(model, completion.usage)
-        return completion
+        usage = _priced(completion.usage, model, self._prices)
+        _count(model, usage)
+        if (noted := _noted.get()) is not None:
+            noted.append(ModelCall(model, self._purpose, usage))
+        return replace(completion, usage=usage)
 
     async def stream(
         self,
@@ -132,7 +183,7 @@ class LLM:
                     stream_options={"include_usage": True},
                     extra_body=options or None,
                 )
-        return AnswerStream(chunks, model, deadline)
+        return AnswerStream(chunks, model, deadline, self._prices)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout_sec
@@ -145,9 +196,14 @@ class AnswerStream:
     """
 
     def __init__(
-        self, chunks: AsyncStream[ChatCompletionChunk], model: str, deadline: float
+        self,
+        chunks: AsyncStream[ChatCompletionChunk],
+        model: str,
+        deadline: float,
+        prices: Prices,
     ) -> None:
         self._chunks = chunks
+        self._prices = prices
         self._deadline = deadline
         self._asked_model = model
         self._is_open = True
@@ -187,13 +243,13 @@ class AnswerStream:
         if self._is_open:
             self._is_open = False
             LLM_CALLS.dec()
-            _count_tokens(self._asked_model, self.usage)
+            _count(self._asked_model, self.usage)
         await self._chunks.close()
 
     def _read(self, chunk: ChatCompletionChunk) -> Delta | None:
         self.model = _text(chunk.model) or self.model
         if chunk.usage is not None:
-            self.usage = _usage(chunk.usage)
+            self.usage = _priced(_usage(chunk.usage), self._asked_model, self._prices)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
@@ -204,8 +260,14 @@ class AnswerStream:
         return Delta(content, finish_reason)
 
 
-def _count_tokens(model: str, usage: Usage) -> None:
-    """Count a call's tokens, under the model that was asked for: an upstream may say anything."""
+def _priced(usage: Usage, model: str, prices: Prices) -> Usage:
+    return replace(usage, cost=prices.cost(model, usage))
+
+
+def _count(model: str, usage: Usage) -> None:
+    """Count what a call has used."""
+    if usage.cost is not None:
+        COST.labels(model).inc(float(usage.cost))
     for kind, tokens in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):
         if tokens is not None:
             TOKENS.labels(model, kind).inc(tokens)

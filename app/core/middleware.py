@@ -8,6 +8,8 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -17,12 +19,19 @@ from app.core.exceptions import StartupError
 from app.core.logs import request_id
 from app.core.metrics import REQUEST_SECONDS, REQUESTS
 from app.core.route_names import method_of, route_of
+from app.core.tracing import fail, traced
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 __all__ = ["BodyLimit", "PlainStartupErrors", "RequestContext"]
 
 logger = logging.getLogger("app.requests")
 
 REQUEST_ID_HEADER = b"x-request-id"
+# Asked every few seconds, by machines.
+UNTRACED = frozenset({"/health", "/healthcheck", "/metrics", "/readiness", "/api/v1/health"})
+SERVER_ERROR = 500
 ACCEPTED_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -59,21 +68,19 @@ class RequestContext:
                 ]
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            # The answer to an unexpected error is sent further out.
-            status = status or 500
-            raise
-        finally:
-            seconds = time.perf_counter() - started
-            _count(scope, status, seconds)
-            logger.info(
-                "%s %s",
-                scope["method"],
-                scope["path"].encode("unicode_escape").decode(),
-                extra={"status": status or None, "ms": round(seconds * 1000, 1)},
-            )
+        with _traced(scope, current) as span:
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                # The answer to an unexpected error is sent further out.
+                status = status or 500
+                raise
+            finally:
+                seconds = time.perf_counter() - started
+                _count(scope, status, seconds)
+                if span is not None:
+                    _describe(span, scope, status)
+                _log(scope, status, seconds)
 
 
 class BodyLimit:
@@ -148,6 +155,37 @@ class PlainStartupErrors:
                 logger.exception("bRAG could not start")
                 await send({"type": "lifespan.startup.failed", "message": ""})
             raise
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    logger.info(
+        "%s %s",
+        scope["method"],
+        scope["path"].encode("unicode_escape").decode(),
+        extra={"status": status or None, "ms": round(seconds * 1000, 1)},
+    )
+
+
+def _traced(scope: Scope, current: str) -> AbstractContextManager["Span | None"]:
+    if scope["path"] in UNTRACED:
+        return nullcontext()
+    parent = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+    return traced(
+        method_of(scope),
+        server=True,
+        parent=parent.decode("latin-1") or None,
+        facts={"http.request.method": method_of(scope), "brag.request_id": current},
+    )
+
+
+def _describe(span: "Span", scope: Scope, status: int) -> None:
+    route = route_of(scope)
+    span.update_name(f"{method_of(scope)} {route}")
+    span.set_attribute("http.route", route)
+    if status:
+        span.set_attribute("http.response.status_code", status)
+    if status >= SERVER_ERROR:
+        fail(span)
 
 
 def _count(scope: Scope, status: int, seconds: float) -> None:

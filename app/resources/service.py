@@ -29,8 +29,9 @@ from app.compat.openai.relay import Relay, Upstream
 from app.core.asgi_transport import StreamingASGITransport
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError
-from app.core.llm import LLM
+from app.core.llm import LLM, Purpose
 from app.core.models import PartStatus
+from app.core.prices import Prices
 from app.core.processes import Process
 from app.core.queue import QueueStatus, read_queue
 from app.knowledge.embedding import Embedder
@@ -201,9 +202,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(live.aclose)
         live.start()
         resuming = Resuming(database, live)
+        prices = Prices(settings.openai_prices)
+        rewriting = summing_up = None
         # The offline model makes no sentences of its own.
-        rewriting = LLM(client, timeout_sec=REWRITING_SEC) if settings.has_language_model else None
-        summing_up = LLM(client, timeout_sec=SUMMARY_SEC) if settings.has_language_model else None
+        if settings.has_language_model:
+            rewriting = LLM(
+                client, timeout_sec=REWRITING_SEC, prices=prices, purpose=Purpose.REWRITING
+            )
+            summing_up = LLM(
+                client, timeout_sec=SUMMARY_SEC, prices=prices, purpose=Purpose.SUMMARY
+            )
         preparer = Preparer(
             database,
             grounder,
@@ -215,7 +223,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             max_message_characters=settings.max_message_characters,
             generation_limit=settings.generation_limit,
         )
-        llm = LLM(client, timeout_sec=settings.generation_timeout_sec)
+        llm = LLM(client, timeout_sec=settings.generation_timeout_sec, prices=prices)
         chat = ChatService(database, preparer, budget, llm, live, resuming)
         stack.push_async_callback(chat.aclose)
         yield Resources(

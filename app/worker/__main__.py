@@ -12,8 +12,10 @@ from app.core.database import Database
 from app.core.exceptions import AppError, StartupError
 from app.core.logs import configure_logs
 from app.core.metrics import REGISTRY, measure_stages
+from app.core.reporting import report_errors
 from app.core.sampling import sampled
 from app.core.startup import checked_settings, require_free_port
+from app.core.tracing import configure_tracing, shut_down_tracing
 from app.resources.database import open_database
 from app.worker.process import work
 from settings import Settings
@@ -24,7 +26,12 @@ def main() -> None:
     try:
         settings = checked_settings()
         configure_logs(level=settings.log_level, as_json=settings.is_production)
-        asyncio.run(_main(settings))
+        report_errors(settings)
+        configure_tracing()
+        try:
+            asyncio.run(_main(settings))
+        finally:
+            shut_down_tracing()
     except (AppError, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 -- for the person who started it
         sys.exit(1)

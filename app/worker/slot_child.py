@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.core.logs import log_fields, request_id
 from app.core.stages import Timed, listen
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def _serve(stream: "BufferedRWPair[Any, Any]") -> None:
         try:
             if subject is None:
                 subject = pickle.loads(setup)()  # noqa: S301 -- both ends are bRAG
-            method, args, kwargs = pickle.loads(request)  # noqa: S301
+            method, args, kwargs, (current, fields) = pickle.loads(request)  # noqa: S301
+            request_id.set(current)
+            log_fields.set(fields)
             reply = pickle.dumps((True, getattr(subject, method)(*args, **kwargs), stages))
         except Exception as error:  # noqa: BLE001 -- the parent decides about it
             reply = _pickled(error, stages)

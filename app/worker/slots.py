@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from app.core.logs import log_fields, request_id
 from app.core.stages import tell
 from app.worker.slot_child import HEADER, HEARD, StepError
 from settings import ROOT
@@ -62,7 +63,8 @@ class Slots:
             StepCrashed: the child died.
             Exception: what the method raised, or a `StepError` if that can't be pickled.
         """
-        request = pickle.dumps((method, args, kwargs))
+        context = (request_id.get(), dict(log_fields.get()))
+        request = pickle.dumps((method, args, kwargs, context))
         async with self._free:
             child, reply = await self._call(request, timeout_sec)
             self._put_back(child)

@@ -19,9 +19,9 @@ from procrastinate.jobs import Job
 
 from app.core.database import Database
 from app.core.exceptions import AppError, DatabaseUnavailable
-from app.core.metrics import JOB_RUNS
 from app.core.stopping import STEPS_SEC
 from app.knowledge.exceptions import SourceUnavailable
+from app.worker.observing import observed
 from app.worker.slots import Slots, StepCrashed, StepTimedOut
 from app.worker.sweeping import sweep
 
@@ -205,23 +205,17 @@ class Tasks:
         path: str | None = None,
     ) -> None:
         self._meet(context)
-        outcome = "interrupted"
-        try:
+        async with observed(self._database, context.job, ingestion_id, Failed):
             try:
-                await work()
-                outcome = "succeeded"
-            except Exception as error:  # noqa: BLE001 -- what it means is decided in one place
-                await self._fail(context.job, error, ingestion_id, path)
-        except BaseException as end:
-            # procrastinate would take the cancellation for an error, and try again.
-            if context.abort_reason() is AbortReason.USER_REQUEST:
-                outcome = "cancelled"
-                raise JobAborted from None
-            if isinstance(end, Exception):
-                outcome = "failed" if isinstance(end, Failed) else "retried"
-            raise
-        finally:
-            JOB_RUNS.labels(context.job.task_name, outcome).inc()
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 -- what it means is decided in one place
+                    await self._fail(context.job, error, ingestion_id, path)
+            except BaseException:
+                # procrastinate would take the cancellation for an error, and try again.
+                if context.abort_reason() is AbortReason.USER_REQUEST:
+                    raise JobAborted from None
+                raise
 
     async def _fail(self, job: Job, error: Exception, ingestion_id: str, path: str | None) -> None:
         is_crash = isinstance(error, StepCrashed)

@@ -252,7 +252,7 @@ async def test_an_answer_waits_for_its_account_before_it_locks_its_question(
             lambda queries: queries.insert_answer(
                 id=uuid4(), account_id=ann, question_id=question, status="complete", model="m",
                 message="late", finish_reason=None, prompt_tokens=None, completion_tokens=None,
-                sources="[]", citations="[]", trace="{}", chat_id=None,
+                sources="[]", citations="[]", trace="{}", chat_id=None, cost=None, calls="[]",
             )
         )  # fmt: skip
         stored.append(row)

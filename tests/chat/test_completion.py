@@ -17,7 +17,7 @@ async def test_a_completion_is_what_the_language_model_says(
     assert answer["message"] == "Hello there"
     assert answer["role"] == "assistant"
     assert answer["model"] == MODEL
-    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
     assert {"created_at", "id"} <= answer.keys()
 
 

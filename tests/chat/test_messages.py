@@ -32,7 +32,7 @@ async def test_questions_and_answers_are_stored_newest_first(
     assert stored_answer["id"] == answer["id"]
     assert stored_answer["created_at"] == answer["created_at"]
     assert stored_answer["question_id"] == question["id"]
-    assert stored_answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert stored_answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
 
 
 async def test_an_answer_keeps_what_it_was_made_from(

@@ -85,7 +85,7 @@ async def test_the_language_model_gets_the_passages_and_the_question(
     assert "Copy the database every night." in user["content"]
     assert "How do I make backups?" in user["content"]
     assert answer["message"] == "Run `make run-dev`. [1]"
-    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
 
 
 async def test_a_question_in_any_script_works(ingest: Ingest, api: httpx2.AsyncClient) -> None:

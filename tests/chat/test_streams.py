@@ -40,7 +40,7 @@ async def test_a_completion_streams_in_the_known_shape(
         assert event.data["model"] == MODEL
         assert event.data["id"] == done.data["id"]
     assert done.name == "done"
-    assert done.data["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert done.data["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
 
 
 async def test_the_headers_keep_proxies_from_buffering(upstream_api: httpx2.AsyncClient) -> None:
@@ -93,7 +93,7 @@ async def test_a_streamed_answer_is_stored_like_any_other(
     assert answer["id"] == done.data["id"]
     assert answer["question_id"] == question["id"]
     assert (answer["message"], answer["status"]) == ("One two", "complete")
-    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
 
 
 async def test_a_silent_stream_is_kept_alive_with_comments(

@@ -229,7 +229,7 @@ async def test_a_stream_without_content_ends_with_an_error_event(
 async def test_a_usage_that_is_none_is_not_stated(
     upstream_api: httpx2.AsyncClient, upstream: Upstream, usage: object
 ) -> None:
-    unknown = {"prompt_tokens": None, "completion_tokens": None}
+    unknown = {"prompt_tokens": None, "completion_tokens": None, "cost": None}
 
     upstream.behave = upstream.sends(completion("Yes") | {"usage": usage})
     answer = (await complete(upstream_api)).json()

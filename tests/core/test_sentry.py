@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,10 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.core.database import Database
+from app.core.reporting import report_errors
 from settings import Settings
 from tests.serving import serve
 from tests.support import execute, open_client, read_events
 from tests.upstream import Upstream
+from tests.worker.jobs import defer, ended, running_worker
 
 QUESTION = "What has a zebra?"
 KEY = "sk-zebra-key"
@@ -83,6 +87,8 @@ async def test_unexpected_errors_are_reported_without_texts_and_keys(
     events = [report for report in reports if '"exception"' in report]
     assert any("StatementFailed" in event and "SQLSTATE 23514" in event for event in events)
     assert any("an answer could not be stored" in event for event in events)
+    # By which its log lines are found.
+    assert all('"tags":{"request_id":"' in event for event in events)
     for report in reports:
         assert "zebra" not in report
         # What the upstream says may quote a prompt or a key.
@@ -97,3 +103,21 @@ async def test_nothing_is_sent_when_nothing_is_configured(
 
     assert not sentry_sdk.get_client().is_active()
     assert reports == []
+
+
+async def test_a_job_that_breaks_is_reported_with_its_run_and_without_what_it_says(
+    settings: Settings, database: Database, dsn: str, reports: list[str], tmp_path: Path
+) -> None:
+    report_errors(settings.model_copy(update={"sentry_dsn": SecretStr(dsn)}))
+
+    async with running_worker(database, tmp_path):
+        job = defer(database.url, "broken-1")
+        assert await ended(database.url, job) == "failed"
+    await asyncio.to_thread(sentry_sdk.flush, 10)
+
+    events = [report for report in reports if '"exception"' in report]
+    assert any("a job failed for good" in event for event in events)
+    assert all(f'"tags":{{"ingestion":"1","job":"{job}"}}' in event for event in events)
+    assert any('"type":"ValueError"' in event for event in events)
+    for report in reports:
+        assert "hunter2" not in report

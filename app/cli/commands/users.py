@@ -50,6 +50,19 @@ def list_(*, as_json: AsJson = False) -> None:
         users.list_users(command_settings(), as_json=as_json)
 
 
+@cli.command(epilog=examples("brag users usage --days 7", "brag users usage --json"))
+def usage(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=366, help="So many, today included.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each account has used of language models, and what it has cost."""
+    from app.cli import users
+
+    with failures(as_json=as_json):
+        users.show_usage(command_settings(), days=days, as_json=as_json)
+
+
 @cli.command(epilog=examples("brag users promote ann@example.org"))
 def promote(email: Email, *, as_json: AsJson = False) -> None:
     """Make somebody an admin."""

@@ -14,6 +14,7 @@ from app.accounts.models import Caller, Visibility
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.core.idempotency import NO_CLAIM, Claim
+from app.core.origin import origin
 from app.core.paging import decode_cursor, encode_cursor
 from app.knowledge.documents.models import (
     MAX_PATH_CHARACTERS,
@@ -207,7 +208,9 @@ def _keep(
             metadata=json.dumps(upload.metadata),
             content=upload.content,
         )
-    ingestion_id = queries.insert_upload_ingestion(source_id=source_id, listed=len(by_path))
+    ingestion_id = queries.insert_upload_ingestion(
+        source_id=source_id, listed=len(by_path), origin=origin()
+    )
     queries.insert_upload_items(
         ingestion_id=ingestion_id, source_id=source_id, paths=json.dumps(list(by_path))
     )

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.database import Queries
+from app.core.origin import origin
 from app.knowledge.ingestions.transitions import finish_if_done, open_run
 
 __all__ = ["begin_due", "begin_run", "resume_forsaken"]
@@ -26,7 +27,7 @@ def begin_run(
     begun = False
     while ingestion_id is None:
         ingestion_id = queries.insert_ingestion(
-            source_id=source_id, cause=cause, everything=everything
+            source_id=source_id, cause=cause, everything=everything, origin=origin()
         )
         begun = ingestion_id is not None
         if begun and queue:

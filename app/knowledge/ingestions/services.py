@@ -8,6 +8,7 @@ from app.accounts.models import Caller
 from app.core.database import Database, Queries
 from app.core.exceptions import Conflict, NotFound
 from app.core.idempotency import NO_CLAIM, Claim
+from app.core.origin import origin
 from app.core.paging import decode_cursor, encode_cursor
 from app.knowledge.exceptions import SourceNotYours
 from app.knowledge.ingestions.models import Ingestion, IngestionState, Item, ItemState, LogLine
@@ -275,10 +276,10 @@ def _retry(queries: Queries, caller: Caller, ingestion_id: UUID, claim: Claim) -
         # What this one has kept would replace what that one has stored.
         raise IngestionOutdated
     if run["state"] == "failed":
-        queries.reopen_ingestion(ingestion_id=ingestion_id, state="queued")
+        queries.reopen_ingestion(ingestion_id=ingestion_id, state="queued", origin=origin())
         list(queries.defer_list_job(ingestion_id=str(ingestion_id)))
     else:
-        queries.reopen_ingestion(ingestion_id=ingestion_id, state="running")
+        queries.reopen_ingestion(ingestion_id=ingestion_id, state="running", origin=origin())
         queries.retry_items(ingestion_id=ingestion_id)
         list(queries.defer_document_jobs(ingestion_id=ingestion_id, paths=None))
     log(queries, str(ingestion_id), "trying again what failed")

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from app.core.database import Queries
+from app.core.origin import origin
 
 __all__ = ["finish_if_done", "finish_item", "log", "open_run", "store_failure"]
 
@@ -118,7 +119,7 @@ def _begin_again(queries: Queries, run: dict[str, Any]) -> None:
     """Begin the next run, if somebody asked for one when this one had looked already."""
     if run["again"]:
         ingestion_id = queries.insert_ingestion(
-            source_id=run["source_id"], cause="request", everything=False
+            source_id=run["source_id"], cause="request", everything=False, origin=origin()
         )
         if ingestion_id is not None:
             list(queries.defer_list_job(ingestion_id=str(ingestion_id)))

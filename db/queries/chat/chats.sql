@@ -119,7 +119,7 @@ WITH RECURSIVE branch AS (
 )
 SELECT message.id, message.question_id, message.chat_id, message.parent_id, message.role,
     message.status, message.model, message.message, message.prompt_tokens,
-    message.completion_tokens, message.sources, message.citations, message.created_at,
+    message.completion_tokens, message.cost, message.sources, message.citations, message.created_at,
     ARRAY(
         SELECT other.id
         FROM (
@@ -139,6 +139,6 @@ ORDER BY branch.number
 
 -- :name find_stored_message :one
 SELECT id, question_id, chat_id, parent_id, role, status, model, message, prompt_tokens,
-    completion_tokens, sources, citations, created_at
+    completion_tokens, cost, sources, citations, created_at
 FROM message
 WHERE id = :message_id AND account_id = :account_id

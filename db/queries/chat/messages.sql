@@ -21,13 +21,20 @@ WITH owner AS (
     FROM owner
     WHERE chat.id = :chat_id AND chat.account_id = owner.id
     RETURNING chat.id
+), called AS (
+    INSERT INTO model_call (account_id, model, purpose, prompt_tokens, completion_tokens, cost)
+    SELECT owner.id, given.*
+    FROM owner
+    CROSS JOIN jsonb_to_recordset(CAST(:calls AS jsonb)) AS given (
+        model text, purpose text, prompt_tokens integer, completion_tokens integer, cost numeric
+    )
 )
 INSERT INTO message (
     id, account_id, chat_id, question_id, role, status, model, message, finish_reason,
-    prompt_tokens, completion_tokens, sources, citations, trace
+    prompt_tokens, completion_tokens, cost, sources, citations, trace
 )
 SELECT :id, owner.id, :chat_id, :question_id, 'assistant', :status, :model, :message, :finish_reason,
-    :prompt_tokens, :completion_tokens, CAST(:sources AS jsonb), CAST(:citations AS jsonb),
+    :prompt_tokens, :completion_tokens, CAST(:cost AS numeric), CAST(:sources AS jsonb), CAST(:citations AS jsonb),
     CAST(:trace AS jsonb)
 FROM owner
 WHERE CAST(:chat_id AS uuid) IS NULL OR EXISTS (SELECT FROM shown)
@@ -37,7 +44,7 @@ RETURNING id, created_at
 -- :name list_messages :many
 -- :doc An account's newest messages, from the one after the cursor on.
 SELECT id, question_id, chat_id, parent_id, role, status, model, message, prompt_tokens,
-    completion_tokens, sources, citations, created_at
+    completion_tokens, cost, sources, citations, created_at
 FROM message
 WHERE account_id = :account_id
     AND (
@@ -50,6 +57,7 @@ LIMIT :limit
 -- :name find_answer :one
 -- :doc An account's answer with its question and what it was made from.
 SELECT answer.id, answer.question_id, answer.status, answer.model, answer.message,
+    answer.prompt_tokens, answer.completion_tokens, answer.cost,
     answer.created_at, answer.sources, answer.citations, answer.trace,
     question.message AS question
 FROM message AS answer

@@ -1,15 +1,15 @@
 -- :name insert_ingestion :scalar
 -- :doc None when a run over this source is under way.
-INSERT INTO ingestion (source_id, cause, everything)
-VALUES (:source_id, :cause, :everything)
+INSERT INTO ingestion (source_id, cause, everything, origin)
+VALUES (:source_id, :cause, :everything, CAST(:origin AS jsonb))
 ON CONFLICT (source_id) WHERE state IN ('queued', 'listing', 'running') AND cause <> 'upload'
 DO NOTHING
 RETURNING id
 
 -- :name insert_upload_ingestion :scalar
 -- :doc Its documents are known: there is nothing to list.
-INSERT INTO ingestion (source_id, cause, state, listed, started_at)
-VALUES (:source_id, 'upload', 'running', :listed, now())
+INSERT INTO ingestion (source_id, cause, state, listed, started_at, origin)
+VALUES (:source_id, 'upload', 'running', :listed, now(), CAST(:origin AS jsonb))
 RETURNING id
 
 -- :name insert_due_ingestions :many
@@ -94,6 +94,10 @@ FROM ingestion
 JOIN source ON source.id = ingestion.source_id
 WHERE ingestion.id = :ingestion_id
 
+-- :name origin_of_ingestion :scalar
+-- :doc The request that a run began with, or was retried by.
+SELECT origin FROM ingestion WHERE id = :ingestion_id
+
 -- :name lock_source_of :scalar
 -- :doc Whoever changes a run locks its source first and then the run, as a deletion does.
 SELECT source.id
@@ -173,7 +177,8 @@ RETURNING source_id, source_state
 -- :name reopen_ingestion :affected
 -- :doc A retry of what failed.
 UPDATE ingestion
-SET state = :state, failed = 0, error = NULL, finished_at = NULL
+SET state = :state, failed = 0, error = NULL, finished_at = NULL,
+    origin = CAST(:origin AS jsonb)
 WHERE id = :ingestion_id
 
 -- :name insert_log :affected

@@ -42,7 +42,7 @@ async def test_messages_are_newest_first_and_follow_each_other(
         "status": "complete",
         "model": "offline-extractive",
         "message": "Answer 1.",
-        "usage": {"prompt_tokens": None, "completion_tokens": None},
+        "usage": {"prompt_tokens": None, "completion_tokens": None, "cost": None},
         "sources": [],
         "citations": [],
         "alternatives": [ids[0]],

@@ -19,7 +19,9 @@ LOOKS = 3
 
 def insert_run(queries: Queries, folder: str) -> UUID:
     source_id = queries.upsert_source(account_id=LOCAL_ACCOUNT, kind="folder", location=folder)
-    run: UUID = queries.insert_ingestion(source_id=source_id, cause="request", everything=False)
+    run: UUID = queries.insert_ingestion(
+        source_id=source_id, cause="request", everything=False, origin="{}"
+    )
     return run
 
 
