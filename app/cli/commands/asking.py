@@ -56,8 +56,8 @@ def ask(
 ) -> None:
     """Answer a question from the documents, and say where each statement stands.
 
-    Exit codes: 0 answered, also that nothing was found; 1 failed; 2 it can't be asked for like
-    this; 130 interrupted, which stops the answer.
+    Exit codes: 0 answered, also that nothing was found; 1 failed; 2 it can't be
+    asked for like this; 130 interrupted, which stops the answer.
     """
     from app.cli.answering import print_answer, question_body
     from app.cli.session import open_session
@@ -105,11 +105,11 @@ def chat(
 ) -> None:
     """Hold a conversation: each question may refer to what was said before.
 
-    Commands such as /new and /sources are listed by /help. Ctrl-C stops an answer, Ctrl-D ends.
-    From a pipe, each line is a question.
+    Commands such as /new and /sources are listed by /help. Ctrl-C stops an
+    answer, Ctrl-D ends. From a pipe, each line is a question.
 
-    Exit codes: 0 done; 1 something failed, of a pipe's questions at least one; 2 it can't be asked
-    for like this; 130 interrupted.
+    Exit codes: 0 done; 1 something failed, of a pipe's questions at least one;
+    2 it can't be asked for like this; 130 interrupted.
     """
     from app.cli.answering import question_body
     from app.cli.chatting import Conversation
@@ -148,8 +148,8 @@ def search(
 ) -> None:
     """Show the passages that fit a query best, without asking a language model.
 
-    Exit codes: 0 done, also when nothing was found; 1 failed; 2 it can't be asked for like this;
-    130 interrupted.
+    Exit codes: 0 done, also when nothing was found; 1 failed; 2 it can't be
+    asked for like this; 130 interrupted.
     """
     from app.cli.session import open_session
 

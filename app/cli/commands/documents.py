@@ -67,7 +67,8 @@ def ingest(
 
     To a server, a folder is uploaded: what has vanished from it stays there.
 
-    Exit codes: 0 done, 1 something failed, 2 it can't be asked for like this, 130 interrupted.
+    Exit codes: 0 done, 1 something failed, 2 it can't be asked for like this,
+    130 interrupted.
     """
     if url:
         if watch:

@@ -53,7 +53,8 @@ def evaluate(
 ) -> None:
     """Measure retrieval on judged questions, in a knowledge base of their own.
 
-    Exit codes: 0 measured, 1 something is below its floor, 2 it can't be measured, 130 interrupted.
+    Exit codes: 0 measured, 1 something is below its floor, 2 it can't be
+    measured, 130 interrupted.
     """
     try:
         from app.cli.evaluate import Options, evaluate_folder

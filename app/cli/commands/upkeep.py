@@ -78,7 +78,8 @@ def _described(diagnosis: "Diagnosis") -> dict[str, object]:
 def reindex(*, as_json: AsJson = False) -> None:
     """Embed everything with another EMBEDDING_MODEL, then use that one; answers go on meanwhile.
 
-    Exit codes: 0 done, or nothing to do; 1 it failed; 130 interrupted. Run it again to go on.
+    Exit codes: 0 done, or nothing to do; 1 it failed; 130 interrupted. Run it
+    again to go on.
     """
     from app.cli.reindex import reindex_all
 
