@@ -38,6 +38,9 @@ async def connect(
         except Exception as error:
             if connected.done():
                 raise
+            # What the transport's tasks raise comes in groups.
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
             connected.set_exception(error)
 
     # What the client opens must be closed by the task that has opened it, and fixtures have one for
