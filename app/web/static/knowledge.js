@@ -30,8 +30,10 @@ export async function show(root, params, context) {
     ...Object.values(parts));
 
   const refreshed = async () => {
-    await Promise.all([sources.refresh(), documents.refresh()]);
+    // In this order: documents name their sources.
+    await sources.refresh();
     told();
+    await documents.refresh();
   };
   const sources = showSources(parts.sources, page, {
     onrun: (run) => runs.add(run),

@@ -40,7 +40,8 @@ export function showDocuments(root, page, { sources, chosen }) {
     if (!await confirmed({ title: `Delete “${name}”?`,
       text: "No search finds it from then on, and no answer is given from it." })) return;
     await page.api("DELETE", `/v1/documents/${document_.id}`);
-    await Promise.all([refresh(), sources.refresh()]);
+    await sources.refresh();
+    await refresh();
     heading.focus();
     announce(`${name} is deleted.`);
   }

@@ -67,6 +67,11 @@ async def test_a_dropped_file_is_watched_until_it_is_found(view: Site) -> None:
     await expect(part(page, "Sources")).to_contain_text("1 document")
     listed = part(page, "Documents").get_by_role("link", name="Timetable")
     await expect(listed).to_have_attribute("href", re.compile("^#/documents/"))
+    await page.reload()
+    await expect(listed).to_be_visible()
+    await expect(part(page, "Ingestions").get_by_role("listitem")).to_have_count(0)
+    await page.get_by_text("Earlier ingestions").click()
+    await expect(part(page, "Ingestions").get_by_role("listitem")).to_contain_text("1 stored")
 
     await page.get_by_role("link", name="Search").click()
     await search_until_found(page, "When does the boat leave?", "leaves at nine")
