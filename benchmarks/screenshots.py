@@ -1,11 +1,12 @@
 """Pictures of the page for the documentation: `make screenshots` writes them to docs/images."""
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, FilePayload, Page
 
 from benchmarks.environment import Environment
 from benchmarks.page import open_docs
@@ -14,6 +15,8 @@ from tests.web.chromium import open_browser
 
 FOLDER: Final = ROOT / "docs" / "images"
 WIDE: Final[dict[str, Any]] = {"viewport": {"width": 1220, "height": 690}}
+TALL: Final[dict[str, Any]] = {"viewport": {"width": 1220, "height": 900}}
+DONE_MS: Final = 300_000
 PHONE: Final[dict[str, Any]] = {
     "viewport": {"width": 360, "height": 720},
     "device_scale_factor": 1.5,
@@ -37,6 +40,9 @@ async def main() -> None:
             await _take(browser, url, "page-light", WIDE)
             await _take(browser, url, "page-dark", WIDE | {"color_scheme": "dark"})
             await _take(browser, url, "page-phone", PHONE, opens=False)
+    with tempfile.TemporaryDirectory() as folder:
+        async with Environment(Path(folder)).server() as url, open_browser() as browser:
+            await _take_views(browser, url)
 
 
 async def _take(
@@ -52,6 +58,23 @@ async def _take(
     await tab.wait_for_timeout(800)
     await tab.locator("main").evaluate("main => main.scrollTop = 0")
     await tab.screenshot(path=FOLDER / f"{name}.png")
+    await tab.context.close()
+
+
+async def _take_views(browser: Browser, url: str) -> None:
+    """Upload the documents to a bRAG that knows none, watch that, and search."""
+    tab = await _open(browser, f"{url}/#/knowledge", TALL)
+    damaged = FilePayload(name="scan.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7 nothing")
+    await tab.get_by_label("Choose files").set_input_files(damaged)
+    await tab.get_by_text("1 file skipped").click()
+    await tab.get_by_label("Choose a folder").set_input_files(ROOT / "docs")
+    await tab.get_by_text(re.compile("^[1-9][0-9] of .* left")).wait_for(timeout=DONE_MS)
+    await tab.screenshot(path=FOLDER / "page-knowledge.png")
+    await tab.get_by_text(re.compile("[0-9]+ stored")).wait_for(timeout=DONE_MS)
+    await tab.goto(f"{url}/#/search?q=How+are+citations+checked%3F&k=3")
+    await tab.locator(".hit").first.wait_for()
+    await tab.wait_for_timeout(800)
+    await tab.screenshot(path=FOLDER / "page-search.png")
     await tab.context.close()
 
 

@@ -112,6 +112,8 @@ function showRun(first, page, { words, onclose, onend, onagain }) {
   };
 
   function update(now) {
+    // What it waited for says nothing about how fast it is.
+    if (now.state !== run.state) samples = [];
     run = now;
     const hasEnded = ENDS.has(run.state);
     const finished = done(run);
