@@ -81,7 +81,13 @@ def _first_token(service: http.client.HTTPConnection, token: str) -> float:
     """Return the seconds from the request to the first event with a text."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     began = time.perf_counter()
-    service.request("POST", "/v1/chat/completions", BODY, headers)
+    try:
+        service.request("POST", "/v1/chat/completions", BODY, headers)
+    except BrokenPipeError:
+        # It was idle for so long that the server has closed it.
+        service.close()
+        began = time.perf_counter()
+        service.request("POST", "/v1/chat/completions", BODY, headers)
     response = service.getresponse()
     assert response.status == http.HTTPStatus.OK, response.read()
     while b'"content": "' not in (line := response.readline()):
