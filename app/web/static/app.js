@@ -87,6 +87,10 @@ async function showView() {
     const done = await module.show(root, params, context);
     if (mine === turn) cleanUp = done ?? null;
     else done?.();
+    // What had the focus may be gone; a key or a screen reader goes on in the new view.
+    if (mine === turn && document.activeElement === document.body && turn > 1) {
+      main.focus({ preventScroll: true });
+    }
   } catch (error) {
     if (mine !== turn || error?.status === 401) return;
     root.replaceChildren(el("div", { class: "empty" },

@@ -144,13 +144,13 @@ export function answerOf(message, acts) {
   function tell() {
     status.className = "status";
     status.hidden = false;
-    if (message.status === "waiting") {
-      status.classList.add("working");
-      status.textContent = message.sources.length ? "Reading the passages…" : "Searching your documents…";
-    } else if (message.reconnecting) {
+    if (message.reconnecting) {
       status.classList.add("working");
       status.replaceChildren("Connection lost. Reconnecting… ",
         el("button", { type: "button", class: "text-button", onclick: acts.onReconnect }, "Try now"));
+    } else if (message.status === "waiting") {
+      status.classList.add("working");
+      status.textContent = message.sources.length ? "Reading the passages…" : "Searching your documents…";
     } else if (STATUS[message.status]) {
       status.classList.add(message.status);
       status.replaceChildren(message.error || STATUS[message.status], " ",

@@ -181,6 +181,17 @@ async def test_a_dropped_connection_is_told_and_the_answer_read_on(
     await finished(answer)
     await expect(answer.locator(".prose")).to_have_text("One, two, three.")
 
+    # A question that never arrived is sent again, and asked once.
+    said.behave = said.answers("At seven. [1]")
+    wire.cut()
+    answer = await ask(page, "When does the boat to Zanzibar leave, again?")
+    await expect(answer).to_contain_text("Reconnecting")
+    wire.mend()
+    await finished(answer)
+    await expect(answer.locator(".prose")).to_contain_text("At seven.")
+    await page.reload()
+    await expect(page.locator("article.question")).to_have_count(3)
+
 
 async def test_what_an_answer_says_can_neither_run_nor_load(
     boat_site: Site, said: Upstream

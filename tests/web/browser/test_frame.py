@@ -8,6 +8,11 @@ from playwright.async_api import Response, expect
 from settings import Settings
 from tests.web.conftest import OpenSite, Site
 
+# What a screen reader could not name.
+NAMELESS = """() => [...document.querySelectorAll("a[href], button, input, textarea, select")]
+  .filter((one) => one.checkVisibility() && !(one.getAttribute("aria-label")
+    || one.labels?.length || one.textContent.trim()))
+  .map((one) => one.outerHTML)"""
 VIEWS = {"knowledge": "Knowledge", "search": "Search", "account": "Account"}
 
 
@@ -17,7 +22,10 @@ async def test_every_view_is_one_click_away(site: Site, view: str) -> None:
 
     await expect(site.page).to_have_url(re.compile(f"#/{view}$"))
     await expect(site.page).to_have_title(re.compile(VIEWS[view]))
-    await expect(site.page.locator("main h1")).to_be_visible()
+    await expect(site.page.locator("main h1")).to_have_count(1)
+    assert await site.page.evaluate(NAMELESS) == []
+    ids = await site.page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
 
 
 async def test_the_first_load_is_small(open_site: OpenSite, settings: Settings) -> None:
