@@ -26,8 +26,8 @@ from settings import Settings
 __all__ = ["observing"]
 
 CHUNKS = 1_000
-ROUNDS = 24
-CALLS = 40
+ROUNDS = 12
+CALLS = 20
 # At most so much more processor time for an answer.
 TARGET = 1.02
 

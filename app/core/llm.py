@@ -32,6 +32,7 @@ __all__ = [
     "ModelCall",
     "Purpose",
     "Usage",
+    "count_call",
     "failed",
     "noted_calls",
     "read_usage",
@@ -154,7 +155,7 @@ class LLM:
                 )
             completion = _completion(response, model)
         usage = _priced(completion.usage, model, self._prices)
-        _count(model, usage)
+        count_call(model, usage)
         if (noted := _noted.get()) is not None:
             noted.append(ModelCall(model, self._purpose, usage))
         return replace(completion, usage=usage)
@@ -243,7 +244,7 @@ class AnswerStream:
         if self._is_open:
             self._is_open = False
             LLM_CALLS.dec()
-            _count(self._asked_model, self.usage)
+            count_call(self._asked_model, self.usage)
         await self._chunks.close()
 
     def _read(self, chunk: ChatCompletionChunk) -> Delta | None:
@@ -264,8 +265,8 @@ def _priced(usage: Usage, model: str, prices: Prices) -> Usage:
     return replace(usage, cost=prices.cost(model, usage))
 
 
-def _count(model: str, usage: Usage) -> None:
-    """Count what a call has used."""
+def count_call(model: str, usage: Usage) -> None:
+    """Count what a call has used, for metrics; `model` is one that requests may name."""
     if usage.cost is not None:
         COST.labels(model).inc(float(usage.cost))
     for kind, tokens in (("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)):

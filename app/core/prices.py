@@ -29,6 +29,11 @@ class Prices:
     def __init__(self, by_model: Mapping[str, ModelPrice] | None = None) -> None:
         self._by_model = by_model or {}
 
+    @property
+    def are_known(self) -> bool:
+        """Whether any are."""
+        return bool(self._by_model)
+
     def cost(self, model: str, used: Tokens) -> Decimal | None:
         """Return what a call has cost; None, and not 0, where price or tokens aren't known."""
         price = self._by_model.get(model)

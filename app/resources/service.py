@@ -238,6 +238,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 live,
                 Relay(upstream, timeout_sec=settings.generation_timeout_sec),
                 generation_limit=settings.generation_limit,
+                prices=prices,
             ),
             Embeddings(lambda: live_model.current.embedder),
             resuming,

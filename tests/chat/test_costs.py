@@ -109,6 +109,22 @@ async def test_usage_is_told_by_day_and_model(
     assert len(today["by_day"]) == 2
 
 
+async def test_calls_that_are_passed_through_are_counted_too(client: httpx2.AsyncClient) -> None:
+    before = await scrape(client)
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello?"}]}
+    for streamed in (False, True):
+        answer = await client.post("/v1/chat/completions", json=body | {"stream": streamed})
+        assert answer.status_code == 200, answer.text
+
+    told = await usage(client)
+    after = await scrape(client)
+
+    assert told["by_day"][0]["calls"] == 2
+    assert told["cost"] == pytest.approx(2 * COST)
+    assert after.since(before, "brag_tokens_total", model=MODEL, kind="prompt") == 22
+    assert after.since(before, "brag_cost_total", model=MODEL) == pytest.approx(2 * COST)
+
+
 async def test_what_was_used_stays_when_its_chat_is_deleted(client: httpx2.AsyncClient) -> None:
     chat = f"/v1/chats/{await begin_chat(client)}"
     await client.post(f"{chat}/messages", json=SELECTED)

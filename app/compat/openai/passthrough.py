@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
 
 from app.accounts.limits import spend_tokens
 from app.accounts.models import Caller
+from app.chat.answers import counted_calls
 from app.chat.budget import estimate_tokens
 from app.chat.live import LiveAnswers
 from app.chat.prompts import message_text
@@ -19,7 +20,8 @@ from app.compat.openai.requests import ChatRequest
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError
 from app.core.idempotency import NO_CLAIM
-from app.core.llm import Usage
+from app.core.llm import ModelCall, Purpose, Usage, count_call
+from app.core.prices import Prices
 from app.core.tasks import uninterrupted
 
 __all__ = ["Passthrough"]
@@ -45,12 +47,19 @@ class Passthrough:
     """Passes chat completions through."""
 
     def __init__(
-        self, database: Database, live: LiveAnswers, relay: Relay, *, generation_limit: int
+        self,
+        database: Database,
+        live: LiveAnswers,
+        relay: Relay,
+        *,
+        generation_limit: int,
+        prices: Prices,
     ) -> None:
         self._database = database
         self._live = live
         self._relay = relay
         self._generation_limit = generation_limit
+        self._prices = prices
 
     async def complete(self, request: ChatRequest, caller: Caller) -> bytes:
         """Return the upstream's whole answer as it is.
@@ -75,8 +84,9 @@ class Passthrough:
         """The same as a stream of events; what fails early raises here."""
         call = await self._begin(request, caller)
         try:
-            # What is limited has to be counted, whether its reader wants to know it or not.
-            adds_usage = bool(caller.spends) and not request.wants_usage
+            # What is limited, or costs, is counted, whether its reader wants to know it or not.
+            is_counted = bool(caller.spends) or self._prices.are_known
+            adds_usage = is_counted and not request.wants_usage
             sent = request.with_usage() if adds_usage else request
             relayed = await self._relay.stream(sent.encode(), keep_usage=not adds_usage)
             call.usage = Usage()
@@ -116,7 +126,11 @@ class Passthrough:
     async def _end(self, call: _Call) -> None:
         """Count what was used, and that the answer is no longer in the making."""
         spent = _tokens(call) if call.caller.spends else 0
-        if call.asked is None and not spent:
+        if call.usage is not None:
+            cost = self._prices.cost(call.request.model, call.usage)
+            call.usage = replace(call.usage, cost=cost)
+            count_call(call.request.model, call.usage)
+        elif call.asked is None:
             return
         try:
             with anyio.fail_after(ENDING_SEC):
@@ -130,6 +144,11 @@ class Passthrough:
 def _end(queries: Queries, call: _Call, spent: int) -> None:
     if call.asked is not None:
         end_turn(queries, call.asked.answer_id, 1, [])
+    if call.usage is not None:
+        model_call = ModelCall(call.request.model, Purpose.ANSWER, call.usage)
+        queries.insert_model_calls(
+            account_id=call.caller.account_id, calls=counted_calls([model_call])
+        )
     if spent:
         spend_tokens(queries, call.caller.spends, spent)
 
