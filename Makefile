@@ -41,6 +41,7 @@ check: install-dev ## Verify style, types and import rules; change nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --severity-level medium app settings
 
 lint: install-dev ## Fix style where it can be fixed
 	$(BIN)/ruff check --fix .

@@ -64,20 +64,21 @@ async def running(
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, subprocess.Popen[bytes]]]:
     """Run a server until the block ends; yield a client of it, and its process.
 
-    Its log goes to the file `log`, when one is named.
+    All that it prints goes to the file `log`, when one is named.
     """
     port = free_port()
-    with log.open("wb") if log else contextlib.nullcontext() as stderr:
+    with log.open("wb") if log else contextlib.nullcontext() as output:
         process = subprocess.Popen(
             [*program, *command],
             cwd=ROOT,
             env=environment(var_dir, PORT=str(port), **variables),
-            stderr=stderr,
+            stdout=output,
+            stderr=output,
         )
     url = f"http://127.0.0.1:{port}"
     try:
         async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while True:
                     with contextlib.suppress(httpx2.TransportError):
                         await client.get("/healthcheck")

@@ -64,8 +64,8 @@ def _serve(stream: "BufferedRWPair[Any, Any]") -> None:
         stream.flush()
         try:
             if subject is None:
-                subject = pickle.loads(setup)()  # noqa: S301 -- both ends are bRAG
-            method, args, kwargs, (current, fields) = pickle.loads(request)  # noqa: S301
+                subject = pickle.loads(setup)()  # noqa: S301 # nosec B301 -- both ends are bRAG
+            method, args, kwargs, (current, fields) = pickle.loads(request)  # noqa: S301 # nosec B301
             request_id.set(current)
             log_fields.set(fields)
             reply = pickle.dumps((True, getattr(subject, method)(*args, **kwargs), stages))
@@ -91,7 +91,7 @@ def _pickled(error: Exception, stages: list[Timed]) -> bytes:
     try:
         reply = pickle.dumps((False, error, stages))
         # Many exceptions can be pickled and not read again.
-        pickle.loads(reply)  # noqa: S301
+        pickle.loads(reply)  # noqa: S301 # nosec B301
     except Exception:  # noqa: BLE001 -- whatever its own code raises
         plain: Any = StepError(f"{type(error).__name__}: {error}")
         plain.add_note(trace)

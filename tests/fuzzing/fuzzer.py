@@ -1,6 +1,7 @@
 """Sends requests that schemathesis makes of the OpenAPI, and checks what comes back."""
 
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -158,14 +159,16 @@ class Fuzzer:
                 self._note(label, f"{type(failure).__name__}: {failure.title}", str(group))
 
     def _note(self, label: str, problem: str, details: str = "") -> None:
-        self.findings.setdefault((label, problem), details)
+        if (label, problem) not in self.findings:
+            # A long run need not be waited for.
+            sys.stderr.write(f"{label}: {problem}\n{details}\n")
+        self.findings[label, problem] = details
 
     def report(self) -> Iterator[str]:
         """Say what was sent, and what was found."""
         yield f"{self.sent.total()} cases over {len(self.sent)} operations, seed {self.seed}"
         yield "statuses: " + ", ".join(f"{s}: {n}" for s, n in sorted(self.statuses.items()))
-        for (label, problem), details in self.findings.items():
-            yield f"\n{label}: {problem}\n{details}"
+        yield from (f"{label}: {problem}" for label, problem in self.findings)
 
 
 def hash_of(*parts: object) -> int:
