@@ -64,16 +64,15 @@ async def running(
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, subprocess.Popen[bytes]]]:
     """Run a server until the block ends; yield a client of it, and its process.
 
-    All that it prints goes to the file `log`, when one is named.
+    Its log goes to the file `log`, when one is named.
     """
     port = free_port()
-    with log.open("wb") if log else contextlib.nullcontext() as output:
+    with log.open("wb") if log else contextlib.nullcontext() as stderr:
         process = subprocess.Popen(
             [*program, *command],
             cwd=ROOT,
             env=environment(var_dir, PORT=str(port), **variables),
-            stdout=output,
-            stderr=output,
+            stderr=stderr,
         )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -1,23 +1,27 @@
 """No secret is written down: not where it is used, not where that fails, not at start-up."""
 
 import asyncio
-import contextlib
-import subprocess
-import sys
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
+import sentry_sdk
+from anyio import to_thread
+from pydantic import SecretStr
 
 from app.accounts.sessions import Session
 from app.core.database import Database
-from settings import ROOT, Settings
+from app.knowledge.embedding import Embedder
+from app.knowledge.exceptions import SourceUnavailable
+from settings import Settings
 from tests.accounts.mailbox import open_mailbox, token_in
 from tests.accounts.people import bearer, join, log_in, new_token
-from tests.processes import environment, run_app, running
-from tests.support import eventually, execute, fetch
+from tests.processes import run_app
+from tests.runs import Runs, open_runs
+from tests.support import execute, fetch, open_client
 from tests.upstream import Upstream
 
 # Every configured secret has this word in it.
@@ -30,23 +34,33 @@ WHERE table_schema = 'public' AND data_type IN ('text', 'jsonb', 'json', 'charac
 
 
 @pytest.fixture
-def configured(database_url: str, upstream: Upstream, unused_url: str) -> dict[str, str]:
+def configured(settings: Settings, upstream: Upstream, unused_url: str) -> Settings:
     """A secret in every setting that can hold one; who is called with it answers with failures."""
     host = urlsplit(unused_url).netloc
-    return {
-        "ENVIRONMENT": "production",
-        "AUTH": "required",
-        "LOG_LEVEL": "DEBUG",
-        "REQUESTS_PER_MINUTE": "0",
-        "PUBLIC_URL": "https://brag.example",
-        "SECRET_KEY": SECRET_KEY,
-        "DATABASE_URL": database_url,
-        "OPENAI_BASE_URL": upstream.url,
-        "OPENAI_API_KEY": f"sk-{SECRET}",
-        "SENTRY_DSN": f"http://{SECRET}@{host}/1",
-        "GITHUB_API_URL": f"http://{host}",
-        "SOURCE_TOKENS": f"work@127.0.0.1=ghp_{SECRET}",
-    }
+    assert settings.database_url is not None
+    return Settings(
+        var_dir=settings.var_dir,
+        environment="production",
+        auth="required",
+        log_level="DEBUG",
+        requests_per_minute=0,
+        public_url="https://brag.example",
+        secret_key=SECRET_KEY,
+        database_url=settings.database_url.get_secret_value(),
+        openai_base_url=upstream.url,
+        openai_api_key=f"sk-{SECRET}",
+        sentry_dsn=f"http://{SECRET}@{urlsplit(upstream.url).netloc}/1",
+        github_api_url=f"http://{host}",
+        source_tokens=f"work@127.0.0.1=ghp_{SECRET}",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_reported_afterwards() -> Iterator[None]:
+    """Sentry's client belongs to the whole process."""
+    yield
+    sentry_sdk.get_client().close()
+    sentry_sdk.get_global_scope().set_client(None)
 
 
 class Speaker:
@@ -69,7 +83,8 @@ class Speaker:
         await self.client.get("/v1/messages", params={"cursor": token, "token": token})
         await self.client.post("/v1/login/verify", json={"token": token})
         await self.client.post("/v1/login/verify", content=f'{{"token": "{token}"')
-        await self.client.delete(f"/v1/tokens/{token}", headers=bearer(self.session.token))
+        if token.startswith("brag"):
+            await self.client.delete(f"/v1/tokens/{token}", headers=bearer(self.session.token))
 
     async def brokenly(self, port: int, token: str) -> None:
         """Send it in what is no HTTP."""
@@ -86,82 +101,63 @@ class Speaker:
             writer.close()
 
 
-@contextlib.asynccontextmanager
-async def working(var_dir: Path, log: Path, variables: dict[str, str]) -> AsyncIterator[None]:
-    """Run a worker, too."""
-    with log.open("wb") as output:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "app.worker"],
-            cwd=ROOT,
-            env=environment(var_dir, **variables),
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield
-    finally:
-        worker.terminate()
-        await asyncio.to_thread(worker.wait, 30)
-
-
 async def test_no_secret_is_in_a_log_or_a_table_whatever_is_done_with_it(
     database: Database,
-    settings: Settings,
-    configured: dict[str, str],
+    configured: Settings,
+    embedder: Embedder,
     upstream: Upstream,
     tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    logs = [tmp_path / "api.log", tmp_path / "worker.log"]
     upstream.behave = upstream.sends({"error": {"message": f"bad key sk-{SECRET}"}})
-    secured = Settings(secret_key=SECRET_KEY)
-    session = log_in(database, secured, join(database, "ann@example.org"))
-    async with (
-        open_mailbox() as mailbox,
-        running(
-            settings.var_dir,
-            "app",
-            "serve",
-            log=logs[0],
-            SMTP_URL=f"smtp://ann:{SECRET}@127.0.0.1:{mailbox.port}",
-            **configured,
-        ) as (client, _),
-        working(settings.var_dir, logs[1], configured),
-    ):
-        speaker = Speaker(client, session)
-        api_token = (await new_token(client, session, "read", "ask", "ingest"))["token"]
+    session = log_in(database, configured, join(database, "ann@example.org", role="admin"))
+    async with open_mailbox() as mailbox:
+        smtp = SecretStr(f"smtp://ann:{SECRET}@127.0.0.1:{mailbox.port}")
+        settings = configured.model_copy(update={"smtp_url": smtp})
+        async with open_client(settings) as client:
+            speaker = Speaker(client, session)
+            api_token = (await new_token(client, session, "read", "ask", "ingest", "admin"))[
+                "token"
+            ]
+            headers = bearer(api_token)
 
-        await client.post("/v1/login", json={"email": "ann@example.org"})
-        _, mail = await mailbox.receive()
-        link = token_in(mail.get_content())
-        for token in (session.token, api_token, link, "a-guess-of-somebody"):
-            await speaker.everywhere(token)
-        await speaker.brokenly(client.base_url.port or 80, api_token)
-        mailbox.refusing = "550"
-        await client.post("/v1/login", json={"email": "ann@example.org"})
+            await client.post("/v1/login", json={"email": "ann@example.org"})
+            _, mail = await mailbox.receive()
+            link = token_in(mail.get_content())
+            for token in (session.token, api_token, link, "a-guess-of-somebody"):
+                await speaker.everywhere(token)
+            await speaker.brokenly(client.base_url.port or 80, api_token)
+            mailbox.refusing = "550"
+            await client.post("/v1/login", json={"email": "ann@example.org"})
 
-        config = {"kind": "github", "repository": "a/b", "token_name": "work"}
-        headers = bearer(api_token)
-        source = await client.post("/v1/sources", json={"config": config}, headers=headers)
-        assert source.status_code == 201, source.text
+            config = {"kind": "github", "repository": "a/b", "token_name": "work"}
+            source = await client.post("/v1/sources", json={"config": config}, headers=headers)
+            assert source.status_code == 201, source.text
+            with open_runs(database, embedder, settings, tmp_path / "documents") as runs:
+                await to_thread.run_sync(list_in_vain, runs, source.json()["ingestion"]["id"])
 
-        async def failed() -> bool:
-            runs = (await client.get("/v1/ingestions", headers=headers)).json()
-            return [run["state"] for run in runs] == ["failed"]
+            # An unexpected error, with its traceback, while all of that is at hand.
+            execute(database.url, "ALTER TABLE message RENAME TO gone")
+            answer = await client.post("/v1/completion", json={"message": "Hi"}, headers=headers)
+            assert answer.status_code == 500
+            execute(database.url, "ALTER TABLE gone RENAME TO message")
 
-        await eventually(failed, within=60)
-        # An unexpected error, with its traceback, while all of that is at hand.
-        execute(database.url, "ALTER TABLE message RENAME TO gone")
-        answer = await client.post("/v1/completion", json={"message": "Hi"}, headers=headers)
-        assert answer.status_code == 500
-        execute(database.url, "ALTER TABLE gone RENAME TO message")
-
-    written = "".join(log.read_text() for log in logs)
+    printed = capfd.readouterr()
+    written = printed.out + printed.err
     assert "Exception in ASGI application" in written
     assert "POST /v1/login/verify" in written
+    assert "the list failed" in written
     assert [secret for secret in (SECRET, *speaker.spoken) if secret in written] == []
     stored = everything_in(database.url)
     assert "ann@example.org" in stored
     assert [secret for secret in (SECRET, *speaker.spoken) if secret in stored] == []
+
+
+def list_in_vain(runs: Runs, ingestion_id: str) -> None:
+    """List a source at a server that does not answer, as a worker does."""
+    with pytest.raises(SourceUnavailable) as failure:
+        runs.steps.list_source(ingestion_id)
+    logging.getLogger("app.worker").warning("the list failed", exc_info=failure.value)
 
 
 def everything_in(url: str) -> str:

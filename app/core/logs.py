@@ -5,6 +5,7 @@ Texts of users, prompts, answers and keys are never logged at INFO or above.
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ QUIET = {
     "mcp": "WARNING",
     "sse_starlette": "INFO",
 }
+
+# Sessions' and programs' tokens, which somebody may have put into a path.
+OWN_TOKENS = re.compile(r"\b(brags?_)[\w-]{30,}", re.ASCII)
 
 
 def configure_logs(*, level: str, as_json: bool) -> None:
@@ -64,7 +68,7 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         # ASCII, whatever the encoding of standard error and what readers take for a line's end.
-        return json.dumps(entry, default=str)
+        return _masked(json.dumps(entry, default=str))
 
 
 class TerminalFormatter(logging.Formatter):
@@ -77,7 +81,11 @@ class TerminalFormatter(logging.Formatter):
         line = f"{clock} {record.levelname.lower():<8}{record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line
+        return _masked(line)
+
+
+def _masked(line: str) -> str:
+    return OWN_TOKENS.sub(r"\1...", line) if "brag" in line else line
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
