@@ -129,6 +129,7 @@ async def test_nobody_learns_whether_there_is_an_account(
     for address in (ANN, "nobody@example.org"):
         await site.page.get_by_label("Email").fill(address)
         await site.page.get_by_role("button", name="Send me a link").click()
+        await expect(site.page.get_by_role("heading", name="Look into your mail")).to_be_visible()
         told.append((await site.page.locator(".login-card").inner_text()).replace(address, "X"))
         await site.page.get_by_role("button", name="Use another address").click()
 
