@@ -10,6 +10,7 @@ UNKNOWN: Final = "…"
 # Of what is written in a format of its own.
 FORMATS: Final = {
     "uuid": "0b9f2f38-6a57-4c08-9d5e-0f0f5c6f1c57",
+    "date": "2026-11-29",
     "date-time": "2026-11-29T10:00:00Z",
     "uri": "https://docs.example/guide",
 }
@@ -20,6 +21,7 @@ EXAMPLES: Final = {
     "branch": "main",
     "content_hash": _HASH,
     "csrf_token": "p7Q0b9rYx2m4c8sVd1n6wTtJ3eLk5fGu",
+    "detail": "There is no such model.",
     "document_content": _TEXT,
     "embedding_model": "sentence-transformers/all-MiniLM-L6-v2",
     "error": "The site answered with 404 Not Found.",
