@@ -21,7 +21,7 @@ from tests.upstream import MODEL, Pieces, Upstream, chunk, completion, sse
 
 QUESTION = "How deep is Lake Baikal?"
 ASKED: Any = [{"role": "user", "content": QUESTION}]
-SAID = "Lake Baikal is 1642 metres deep. [1] Lake Baikal is cold and salty. [1]"
+SAID = "Lake Baikal is 1642 metres deep. [1] Lake Baikal is not cold. [1]"
 
 
 @pytest.fixture
