@@ -94,7 +94,7 @@ CHAT_RESPONSE: Final[dict[int | str, dict[str, Any]]] = {
         "After the first byte a failure is an event with an `error`.",
         "content": {
             "application/json": {"schema": {"type": "object"}, "example": _ANSWER},
-            "text/event-stream": {"schema": {"type": "string"}, "example": _STREAM},
+            "text/event-stream": {"example": _STREAM},
         },
     }
 }
