@@ -45,7 +45,9 @@ async def follow_link(site: Site, mailbox: Mailbox) -> str:
     assert recipients == [ANN]
     token = token_in(mail.get_content())
     await site.page.goto(f"{site.url}/login?token={token}")
-    await site.page.get_by_role("button", name="Sign in to bRAG").click()
+    await expect(site.page.get_by_role("button", name="Sign in to bRAG")).to_be_focused()
+    assert site.page.url == f"{site.url}/login"
+    await site.page.keyboard.press("Enter")
     return token
 
 
@@ -79,8 +81,6 @@ async def test_from_the_first_visit_to_signing_out(
     await signed_in(page)
     assert token not in page.url
     assert token not in await page.content()
-    await page.go_back()
-    assert token not in page.url
 
     # Loaded anew, with nothing left but the cookie.
     await page.goto(f"{site.url}/#/account")
