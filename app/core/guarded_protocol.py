@@ -33,7 +33,7 @@ class Limits:
     body_bytes_per_sec: float = 1_000
     # Then nothing more is taken of what nobody wants; until then, the client can read why.
     linger_sec: float = 5
-    # In which a reader takes some 50 KB of an answer that it lets wait.
+    # A reader that lets an answer wait takes some of it within this.
     reading_sec: float = 60
     # Most that are open at once; None: as many as the process may have.
     connections: int | None = None
@@ -174,16 +174,35 @@ class GuardedProtocol(HttpToolsProtocol):
         self._close()
 
     def pause_writing(self) -> None:
-        """Let an answer wait for its reader, but not for ever."""
+        """Let an answer wait for its reader, as long as that goes on reading."""
         super().pause_writing()
-        self._reading_timer = self.loop.call_later(self.limits.reading_sec, self._abort)
+        self._watch_reader()
 
     def resume_writing(self) -> None:
         """Go on with an answer."""
+        # What is left of the last one has to be read, too.
+        if not self.transport.is_closing():
+            self._stop_watching_reader()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        # An answer of one piece is written at once: it may wait for minutes, and be read all along.
+        self._stop_watching_reader()
+        unread = self.transport.get_write_buffer_size()
+        self._reading_timer = self.loop.call_later(
+            self.limits.reading_sec, self._check_reader, unread
+        )
+
+    def _check_reader(self, unread: int) -> None:
+        if self.transport.get_write_buffer_size() < unread:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _stop_watching_reader(self) -> None:
         if self._reading_timer is not None:
             self._reading_timer.cancel()
             self._reading_timer = None
-        super().resume_writing()
 
     def _expect(self) -> None:
         """See to it that what is to come next comes in time."""
@@ -260,15 +279,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
         # Which waits for the reader to take what is still to be sent.
-        self._closing_timer = self.loop.call_later(self.limits.reading_sec, self._abort)
+        self._watch_reader()
 
     def _stop_closing(self) -> None:
         if self._closing_timer is not None:
             self._closing_timer.cancel()
             self._closing_timer = None
-
-    def _abort(self) -> None:
-        self.transport.abort()
 
 
 def _response(status: int, code: str, message: str) -> bytes:

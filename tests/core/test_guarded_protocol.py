@@ -289,6 +289,23 @@ async def test_an_answer_that_nobody_reads_is_given_up(server: Server) -> None:
     assert 0 < received < 20_000_000
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_an_answer_that_is_read_slowly_but_steadily_is_sent_whole(
+    server: Server, connection: str
+) -> None:
+    started, received = time.monotonic(), 0
+    async with connect(server, limit=1_000) as (reader, writer):
+        writer.write(f"GET /large HTTP/1.1\r\nConnection: {connection}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        while received < 20_000_000 and (data := await reader.read(400_000)):
+            received += len(data)
+            # At some 8 MB a second.
+            await asyncio.sleep(len(data) / 8_000_000)
+
+    assert received == 20_000_000
+    assert time.monotonic() - started > 3 * Fast.limits.reading_sec
+
+
 async def test_a_stream_that_is_slow_itself_is_nobodys_fault(server: Server) -> None:
     async with httpx2.AsyncClient(base_url=server.url, trust_env=False) as client:
         response = await client.get("/slow")
