@@ -37,8 +37,8 @@ async def with_html(events: AsyncGenerator[bytes], *, after: int = 0) -> AsyncGe
     """
     drawing = _Drawing()
     coming: asyncio.Task[bytes] | None = None
-    try:
-        async with aclosing(events):
+    async with aclosing(events):
+        try:
             while True:
                 coming = coming or asyncio.create_task(_next(events))
                 await asyncio.wait({coming}, timeout=drawing.due_in)
@@ -54,10 +54,11 @@ async def with_html(events: AsyncGenerator[bytes], *, after: int = 0) -> AsyncGe
                     break
                 if _number(one) > after:
                     yield one
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.wait({coming})
+        finally:
+            # First: what is being waited for can't be closed.
+            if coming is not None:
+                coming.cancel()
+                await asyncio.wait({coming})
 
 
 async def _next(events: AsyncGenerator[bytes]) -> bytes:

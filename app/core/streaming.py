@@ -154,16 +154,21 @@ class EventStream(StreamingResponse):
             # Once only: it would be kept from closing what it has begun to close.
             if not pump.cancelling():
                 pump.cancel()
+            # Nobody reads any more: it must not wait for room, should closing its source fail.
+            self._empty()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({pump})
+
+    def _empty(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     def _break_off(self, pump: asyncio.Task[None], until: asyncio.Future[AppError]) -> None:
         """End the stream with an error, in place of whatever has not been sent yet."""
         if pump.done() or pump.cancelling() or until.cancelled():
             return
         pump.cancel()
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._empty()
         self._queue.put_nowait(self._encode_error(until.result()))
         self._queue.put_nowait(END)
 

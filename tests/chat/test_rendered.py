@@ -126,6 +126,7 @@ async def test_what_feeds_it_is_closed_with_it_at_once() -> None:
     await asyncio.wait({reading}, timeout=5)
 
     assert closed.is_set()
+    assert reading.cancelled()
 
 
 async def _read_on(stream: AsyncGenerator[bytes]) -> None:

@@ -118,6 +118,29 @@ async def test_the_source_is_closed_at_once_where_the_reader_has_stopped_reading
     assert events[-1].data["code"] == "not_found"
 
 
+async def test_a_source_that_cannot_be_closed_holds_nobody_up() -> None:
+    yielded = 0
+
+    async def events() -> AsyncGenerator[bytes]:
+        nonlocal yielded
+        try:
+            while True:
+                yielded += 1
+                yield MORE
+        finally:
+            raise RuntimeError
+
+    stream = EventStream(events(), keepalive_sec=60, limit_sec=60)
+    response = asyncio.create_task(open_stream(stream, Reader(stops_after=2)))
+    while yielded <= 2 * BUFFERED_EVENTS:
+        await asyncio.sleep(0)
+    response.cancel()
+
+    done, _ = await asyncio.wait({response}, timeout=5)
+
+    assert done
+
+
 async def test_a_stream_that_has_ended_by_itself_is_left_alone() -> None:
     async def two() -> AsyncGenerator[bytes]:
         yield MORE
