@@ -85,7 +85,10 @@ BODIES: dict[str, Any] = {
         "model": "brag",
         "messages": [{"role": "user", "content": "When does the boat leave?"}],
     },
-    "POST /v1/embeddings": {"model": "m", "input": "Bob's own words."},
+    "POST /v1/embeddings": {
+        "model": "sentence-transformers/all-MiniLM-L6-v2",
+        "input": "Bob's own words.",
+    },
     "GET /api/v1/health": None,
     "POST /api/v1/answer": {"question": "When does the boat leave?"},
     "POST /api/v1/chat": {"message": "When does the boat leave?", "session_id": "Ann's"},

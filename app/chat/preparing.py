@@ -143,19 +143,21 @@ class Preparer:
         question = await self._begin(self._new_question(request, model, caller), caller)
         question = replace(question, past=given.past)
         async with self._live.ended_on_failure(question):
-            history, query = await asyncio.gather(
-                self._given_histories.pack(
-                    given.past, room, account_id=caller.account_id, model=model
-                ),
-                self._follow_ups.standalone(given.text, given.past, model),
-            )
+            with noted_calls() as calls:
+                history, query = await asyncio.gather(
+                    self._given_histories.pack(
+                        given.past, room, account_id=caller.account_id, model=model
+                    ),
+                    self._follow_ups.standalone(given.text, given.past, model),
+                )
             used = history.used.model_copy(update={"message_ids": []})
             history = replace(history, used=used)
             grounding = await self._grounder.ground(request, query, room - history.tokens, caller)
             meant = None if query == given.text else query
-            return prepare(
+            prepared = prepare(
                 question, model, grounding, history=history, meant=meant, wishes=given.wishes
             )
+            return replace(prepared, calls=calls)
 
     async def again(
         self,

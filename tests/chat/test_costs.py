@@ -13,7 +13,9 @@ from app.core.llm import Usage
 from app.core.prices import Prices
 from settings import Settings
 from tests.accounts.people import auth_required, bearer, join, log_in
+from tests.chat.asking import until_found
 from tests.chat.chats.asking import begin_chat
+from tests.conftest import Ingest
 from tests.core.metrics import scrape
 from tests.processes import run_app
 from tests.support import execute, fetch, open_client, read_events
@@ -151,6 +153,29 @@ async def test_writing_a_question_out_is_counted_too(
     purposes = fetch(database_url, "SELECT purpose FROM model_call ORDER BY id")
     assert purposes == [("answer",), ("rewriting",), ("answer",)]
     assert {count for (count,) in fetch(database_url, "SELECT count FROM rate_limit")} == {3 * 18}
+
+
+async def test_writing_out_what_openais_clients_send_is_counted_too(
+    upstream_settings: Settings, upstream: Upstream, ingest: Ingest, database_url: str
+) -> None:
+    await ingest({"museum.md": "# Museum\n\nThe museum is open from 9 to 17.\n"})
+    settings = priced(upstream_settings).model_copy(update={"tokens_per_day": 1000})
+    said = [("user", "When is the museum open?"), ("assistant", "From 9."), ("user", "Until when?")]
+    messages = [{"role": role, "content": text} for role, text in said]
+    upstream.behave = upstream.answers("When does the museum close?")
+    async with open_client(settings) as client:
+        await until_found(client, "museum.md")
+        answer = await client.post(
+            "/v1/chat/completions", json={"model": "brag", "messages": messages}
+        )
+        assert answer.status_code == 200, answer.text
+        told = await usage(client)
+
+    assert len(upstream.requests) == 2, "one was written out"
+    assert told["cost"] == pytest.approx(2 * COST)
+    purposes = fetch(database_url, "SELECT purpose FROM model_call ORDER BY id")
+    assert purposes == [("rewriting",), ("answer",)]
+    assert {count for (count,) in fetch(database_url, "SELECT count FROM rate_limit")} == {2 * 18}
 
 
 async def test_tokens_that_are_not_told_make_the_cost_unknown(

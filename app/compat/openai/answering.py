@@ -1,5 +1,6 @@
 """Chat completions from the documents: the answers of `/v1/qa-create`, as OpenAI words them."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
@@ -45,7 +46,7 @@ class Answering:
         stored = opened.generation.stored
         if stored is None:
             raise AnswerCancelled
-        notes = self._footnotes(opened, stored)
+        notes = await self._footnotes(opened, stored)
         message = {
             "role": "assistant",
             "content": stored.draft.text + notes.text,
@@ -89,7 +90,7 @@ class Answering:
         if generation.failure is not None or generation.stored is None:
             yield encode_error(generation.failure or AnswerCancelled())
             return
-        notes = self._footnotes(opened, generation.stored)
+        notes = await self._footnotes(opened, generation.stored)
         if notes.text:
             yield chunk({"content": notes.text})
         if notes.annotations:
@@ -100,9 +101,11 @@ class Answering:
             yield _event({**head, "choices": [], "usage": usage})
         yield DONE
 
-    def _footnotes(self, opened: OpenAnswer, stored: StoredAnswer) -> Footnotes:
+    async def _footnotes(self, opened: OpenAnswer, stored: StoredAnswer) -> Footnotes:
         sources = opened.generation.prepared.sources
-        return make_footnotes(self._settings, stored.draft.text, sources, stored.citations)
+        return await asyncio.to_thread(
+            make_footnotes, self._settings, stored.draft.text, sources, stored.citations
+        )
 
 
 def _head(kind: str, opened: OpenAnswer, asked: ChatRequest) -> dict[str, Any]:

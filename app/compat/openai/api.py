@@ -119,8 +119,8 @@ async def create_chat_completion(
     openapi_extra=EMBEDDING_REQUEST,
 )
 async def create_embeddings(
-    request: Request, embeddings: EmbeddingsDep, _: AskScopeDep
-) -> JSONResponse:
+    request: Request, embeddings: EmbeddingsDep, caller: AskScopeDep
+) -> Response:
     """Embed texts with the knowledge base's own model, as its passages are embedded."""
-    embedding = embeddings.create(await read_body(request))
-    return JSONResponse(await while_reader_waits(request, embedding))
+    embedding = embeddings.create(await read_body(request), caller)
+    return Response(await while_reader_waits(request, embedding), media_type="application/json")

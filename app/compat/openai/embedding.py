@@ -5,13 +5,18 @@ embedded beside it, by others. Of two requests, each has its turn after a few te
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import anyio
 import numpy as np
 from anyio import to_thread
 
+from app.accounts.models import Caller
 from app.compat.openai.errors import BadRequest, ModelNotFound, TooManyEmbeddings
 from app.compat.openai.requests import required_text
 from app.core.text import storable
@@ -24,6 +29,8 @@ MAX_INPUTS: Final = 2_048
 # So many texts take about as long as an answer's own time.
 TEXTS_IN_A_TURN: Final = 4
 MAX_REQUESTS: Final = 32
+# Of one account: it alone must not take every place.
+MAX_OWN_REQUESTS: Final = 4
 KNOWN: Final = frozenset({"model", "input", "encoding_format", "dimensions", "user"})
 
 
@@ -33,21 +40,18 @@ class Embeddings:
     def __init__(self, embedder: Callable[[], Embedder]) -> None:
         self._embedder = embedder
         self._turn = anyio.CapacityLimiter(1)
-        self._requests = 0
+        self._requests = Counter[UUID]()
 
-    async def create(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the vectors of a request's input, in its order.
+    async def create(self, fields: Mapping[str, Any], caller: Caller) -> bytes:
+        """Return the vectors of a request's input, in its order, as JSON.
 
         Raises:
             BadRequest, ModelNotFound: it asks for what can't be done.
-            TooManyEmbeddings: too many others are waiting.
+            TooManyEmbeddings: too many others are waiting, or requests of the same account.
         """
         embedder = self._embedder()
         texts = _read(fields, embedder)
-        if self._requests >= MAX_REQUESTS:
-            raise TooManyEmbeddings
-        self._requests += 1
-        try:
+        with self._place(caller.account_id):
             tokens = await to_thread.run_sync(embedder.count_tokens, texts, limiter=self._turn)
             _check_sizes(tokens, embedder.max_tokens)
             encode = _base64 if fields.get("encoding_format") == "base64" else _floats
@@ -57,17 +61,22 @@ class Embeddings:
                 vectors += await to_thread.run_sync(
                     _embed, embedder, some, encode, limiter=self._turn
                 )
+            return await to_thread.run_sync(
+                _encode, embedder.model_name, vectors, sum(tokens), limiter=self._turn
+            )
+
+    @contextmanager
+    def _place(self, account_id: UUID) -> Iterator[None]:
+        if self._requests.total() >= MAX_REQUESTS or self._requests[account_id] >= MAX_OWN_REQUESTS:
+            raise TooManyEmbeddings
+        self._requests[account_id] += 1
+        try:
+            yield
         finally:
-            self._requests -= 1
-        return {
-            "object": "list",
-            "model": embedder.model_name,
-            "data": [
-                {"object": "embedding", "index": index, "embedding": vector}
-                for index, vector in enumerate(vectors)
-            ],
-            "usage": {"prompt_tokens": sum(tokens), "total_tokens": sum(tokens)},
-        }
+            self._requests[account_id] -= 1
+            # Counts of nothing would pile up.
+            if not self._requests[account_id]:
+                del self._requests[account_id]
 
 
 def _embed(
@@ -84,6 +93,16 @@ def _floats(vector: np.ndarray[Any, Any]) -> list[float]:
 
 def _base64(vector: np.ndarray[Any, Any]) -> str:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _encode(model: str, vectors: Sequence[Any], tokens: int) -> bytes:
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "model": model, "data": data, "usage": usage}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _read(fields: Mapping[str, Any], embedder: Embedder) -> list[str]:

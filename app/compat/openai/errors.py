@@ -87,7 +87,7 @@ class ModelNotFound(AppError):
 
 
 class TooManyEmbeddings(AppError):
-    """Too many others wait for embeddings just now. Please try again in a moment."""
+    """Too many requests wait for embeddings just now. Please try again in a moment."""
 
     status_code = 429
     code = "too_many_embeddings"

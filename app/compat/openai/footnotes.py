@@ -22,8 +22,12 @@ PARTLY_VERIFIED: Final = " (partly verified)"
 # Two spaces break the line where Markdown is shown.
 NEXT_LINE: Final = "  \n"
 
-_LINE = r"\[\d+\] [^\n]+"
-_FOOTNOTES = re.compile(rf"\n\n{_LINE}(?: *\n{_LINE})*\s*\Z")
+# More than any answer's footnotes have.
+LOOKED_AT: Final = 50_000  # characters
+
+# Possessive: whoever sends a text must not make it be tried in more than one way.
+_LINE = r"\[\d++\] [^\n]++"
+_FOOTNOTES = re.compile(rf"\n\n{_LINE}(?:\n{_LINE})*+\s*+\Z")
 # A footnote ends with its link; what only looks like one is the answer's own.
 _IS_FOOTNOTE = re.compile(r" - https?://\S+(?: \((?:not|partly) verified\))? *$", re.MULTILINE)
 
@@ -70,7 +74,7 @@ def make_footnotes(
 
 def without_footnotes(text: str) -> str:
     """Return an answer as it was before its footnotes were added."""
-    found = _FOOTNOTES.search(text)
+    found = _FOOTNOTES.search(text, max(len(text) - LOOKED_AT, 0))
     if found and len(_IS_FOOTNOTE.findall(found[0])) == found[0].strip().count("\n") + 1:
         return text[: found.start()]
     return text

@@ -7,6 +7,8 @@ granted.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 from uuid import uuid4
 
@@ -147,13 +149,12 @@ def _part(name: str, part: object) -> str:
 def _past(said: Sequence[tuple[str, str]]) -> list[PastMessage]:
     """Return what was said before; what one says in several messages is one."""
     past: list[PastMessage] = []
-    for role, text in said:
-        own = without_footnotes(text) if role == ChatRole.ASSISTANT else text
+    for role, together in groupby(said, key=itemgetter(0)):
+        is_answer = role == ChatRole.ASSISTANT
+        texts = [without_footnotes(text) if is_answer else text for _, text in together]
         # They are told to a language model, and not stored.
-        parts = [own.encode("utf-8", "replace").decode()]
-        if past and past[-1].role == role:
-            parts.insert(0, past.pop().text)
-        past.append(PastMessage(uuid4(), ChatRole(role), "\n\n".join(parts)))
+        own = "\n\n".join(texts).encode("utf-8", "replace").decode()
+        past.append(PastMessage(uuid4(), ChatRole(role), own))
     return past
 
 

@@ -211,6 +211,19 @@ async def test_a_follow_up_is_understood_after_what_the_client_sends(
     assert replayed.json()["error"]["code"] == "messages_gone"
 
 
+async def test_what_one_says_in_many_messages_is_one(
+    upstream_client: AsyncOpenAI, upstream: Upstream
+) -> None:
+    upstream.behave = upstream.answers("Yes. [1]")
+    asked: Any = [{"role": "user", "content": text} for text in ("Hello!", "Hello?", QUESTION)]
+
+    await upstream_client.chat.completions.create(model="brag", messages=asked)
+
+    [writing_out] = upstream.requests[0]["messages"][1:]
+    [said, _] = json.loads(writing_out["content"])["conversation"]
+    assert said == {"role": "user", "text": "Hello!\n\nHello?"}
+
+
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 NOT_HERE: list[tuple[dict[str, Any], str | None]] = [
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),

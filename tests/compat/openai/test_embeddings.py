@@ -3,12 +3,16 @@
 import asyncio
 from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import numpy as np
 import openai
 import pytest
 
+from app.accounts.models import ALL_SCOPES, Caller
+from app.compat.openai.embedding import Embeddings
+from app.compat.openai.errors import TooManyEmbeddings
 from app.core.database import Database
 from app.knowledge.embedding import Embedder
 from settings import Settings
@@ -76,6 +80,25 @@ async def test_a_question_does_not_wait_for_a_pile_of_texts(api: httpx2.AsyncCli
     assert few.status_code == 200
     assert not pile.done()
     pile.cancel()
+
+
+async def test_one_account_does_not_take_every_place(embedder: Embedder) -> None:
+    embeddings = Embeddings(lambda: embedder)
+    ann, bob = (Caller(uuid4(), is_admin=False, scopes=ALL_SCOPES) for _ in range(2))
+    few = {"model": MODEL, "input": "a"}
+    waiting = [asyncio.create_task(embeddings.create(few, ann)) for _ in range(4)]
+    # Each has begun.
+    await asyncio.sleep(0)
+
+    with pytest.raises(TooManyEmbeddings):
+        await embeddings.create(few, ann)
+    await embeddings.create(few, bob)
+    waiting[0].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    # Neither who has an answer nor who has left waits any longer.
+    for _ in range(5):
+        await embeddings.create(few, ann)
 
 
 async def test_embeddings_need_the_scope_to_ask_and_count_as_requests(

@@ -1,5 +1,6 @@
 """Footnotes below an answer, and the answer without them."""
 
+import time
 from uuid import uuid4
 
 import pytest
@@ -99,3 +100,15 @@ def test_footnotes_come_off_again(count: int) -> None:
 @pytest.mark.parametrize("text", ["", "It.", "It.\n\n[1] is a mark", "A\n\n[1] b - http://x\n\nC"])
 def test_what_is_no_footnote_stays(text: str) -> None:
     assert without_footnotes(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", [" ", " \n", "\n[1] a ", "\n\n[1] a ", "\n\n[1", " - http://a ", "\n\n[1] a - http://a"]
+)
+def test_a_text_that_almost_ends_with_footnotes_is_read_once(part: str) -> None:
+    text = "It.\n\n[1] a" + part * (400_000 // len(part)) + "\n x"
+    started = time.process_time()
+
+    assert without_footnotes(text) == text
+    # Of a processor's time, of which it needs a hundredth; tried in many ways, it needs minutes.
+    assert time.process_time() - started < 5
