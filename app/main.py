@@ -21,6 +21,7 @@ from app.compat.openai.api import router as openai_router
 from app.core.api import router as core_router
 from app.core.cors import allow_origins
 from app.core.describing import describe_alike, operation_id
+from app.core.foreign_pages import RefuseForeignPages
 from app.core.handlers import install_handlers
 from app.core.logs import configure_logs
 from app.core.metrics import measure_stages
@@ -101,6 +102,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_bytes=settings.max_body_bytes,
         exceptions={"/v1/documents": settings.max_upload_bytes},
     )
+    api.add_middleware(RefuseForeignPages, settings=settings)
     api.add_middleware(RequestContext)
     api.add_middleware(PlainStartupErrors)
     install_handlers(api)

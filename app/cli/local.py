@@ -42,7 +42,7 @@ async def open_local() -> AsyncIterator[tuple[httpx2.AsyncClient, str]]:
     settings = command_settings().model_copy(update=UNLIMITED)
     async with open_resources(settings) as resources:
         transport = StreamingASGITransport(_with_state(_application(), resources))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://local") as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, public_url(settings)
 
 
