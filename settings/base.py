@@ -217,7 +217,12 @@ class Settings(BaseSettings):
             or not value.isprintable()
             or any(character in value for character in " ?#")
         ):
-            raise ValueError("must look like https://brag.example or https://example.org/brag")
+            raise ValueError("must look like https://brag.example")
+        if url.path.strip("/"):
+            # The page asks for /static and /v1 of its host.
+            raise ValueError(
+                "must look like https://brag.example, without a path: bRAG needs a host of its own"
+            )
         return value.rstrip("/")
 
     @field_validator("smtp_url")

@@ -16,7 +16,7 @@ from tests.accounts.mailbox import Mailbox, open_mailbox, token_in
 from tests.accounts.people import auth_required, bearer, join
 from tests.support import execute, fetch, open_client
 
-PUBLIC_URL = "https://brag.example/docs"
+PUBLIC_URL = "https://brag.example"
 SENT = {"message": "If this address can log in, a link is on its way."}
 
 NO_ADDRESSES: list[object] = [

@@ -15,7 +15,7 @@ DOCUMENT = UUID("0199f0a2-7a3e-7c1e-9d2b-0f6a3c5b8d11")
     [
         ({"host": "127.0.0.1", "port": 8123}, "http://127.0.0.1:8123"),
         ({"host": "::1", "port": 8000}, "http://[::1]:8000"),
-        ({"public_url": "https://example.org/brag/"}, "https://example.org/brag"),
+        ({"public_url": "https://brag.example/"}, "https://brag.example"),
     ],
 )
 def test_links_begin_where_people_reach_brag(given: dict[str, object], expected: str) -> None:

@@ -105,7 +105,7 @@ async def test_a_question_needs_some_of_the_days_tokens(
 
 async def test_pages_of_other_sites_are_refused(settings: Settings) -> None:
     named = settings.model_copy(
-        update={"public_url": "https://brag.example/docs", "cors_origins": ["https://app.example"]}
+        update={"public_url": "https://brag.example", "cors_origins": ["https://app.example"]}
     )
     async with open_client(named) as client:
 
