@@ -111,6 +111,21 @@ def test_selectors_find_their_pods_and_ports_their_containers() -> None:
             assert {port["targetPort"] for port in spec["ports"]} <= names
 
 
+def test_metrics_are_not_for_the_outside() -> None:
+    [ingress] = [one for one in OBJECTS if one["kind"] == "Ingress"]
+    for rule in ingress["spec"]["rules"]:
+        # The longest path that fits is taken.
+        [path] = [path for path in rule["http"]["paths"] if path["path"] == "/metrics"]
+        assert path["pathType"] == "Prefix"
+        service = found("Service", path["backend"]["service"]["name"])
+        assert not {"selector", "externalName"} & service["spec"].keys()
+
+
+@pytest.mark.parametrize("words", ["location = /metrics { return 404; }", "respond /metrics 404"])
+def test_the_examples_of_proxies_keep_metrics_in(words: str) -> None:
+    assert words in (ROOT / "docs" / "deployment.md").read_text()
+
+
 def test_what_refers_to_something_by_name_finds_it() -> None:
     [ingress] = [one for one in OBJECTS if one["kind"] == "Ingress"]
     backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
