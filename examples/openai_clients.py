@@ -2,7 +2,8 @@
 
 The `openai` package, LangChain and the command `llm` ask the model `brag`, and must get the answer
 of `/v1/qa-create` with its citations. By itself it starts a bRAG of its own with bRAG's documents;
-`--url` names one that runs (its API token in BRAG_TOKEN).
+`--url` names one that runs (its API token in BRAG_TOKEN), and holds for one without a language
+model only: with one, no two answers need be the same.
 """
 
 import argparse

@@ -75,13 +75,21 @@ async def completion_stream(
 
 @router.post("/qa-create", responses=UPSTREAM_FAILURES | IN_CHAT)
 async def qa_create(
-    request: QuestionRequest, chat: ChatServiceDep, caller: AskerDep, claim: ClaimDep
+    request: QuestionRequest,
+    chat: ChatServiceDep,
+    caller: AskerDep,
+    connection: Request,
+    claim: ClaimDep,
 ) -> AnswerWithSources:
     """Answer a question from your documents, or from a selected text.
 
     `[n]` in the answer is `number` in `sources`; `citations` say which sentence there supports it.
     """
-    return await chat.ask(request, caller, claim)
+    answering = chat.ask(request, caller, claim)
+    if request.is_resumable or claim.is_keyed:
+        # Whoever leaves now may come back.
+        return await answering
+    return await while_reader_waits(connection, answering)
 
 
 @router.post(

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import typer
@@ -30,6 +31,8 @@ Ctrl-C stops an answer; what there is of it is kept."""
 LISTED_CHATS: Final = 10
 SHOWN_MESSAGES: Final = 4
 ID_CHARACTERS: Final = 8
+WHOLE_ID_CHARACTERS: Final = 36
+ID_ALPHABET: Final = frozenset("0123456789abcdef-")
 
 
 @dataclass(slots=True)
@@ -63,6 +66,8 @@ class Conversation:
                 self._do(line)
             except KeyboardInterrupt:
                 self._settle()
+                if not self.is_terminal:
+                    raise
                 self._say("Stopped.")
             except RequestFailed as error:
                 self.failures += 1
@@ -76,8 +81,7 @@ class Conversation:
         Raises:
             RequestFailed: there is none, or there are several.
         """
-        chats = self._get("/v1/chats", limit=200)
-        found = [one for one in chats if one["id"].startswith(prefix or "")]
+        found = self._chats(prefix)
         if not found or (prefix and len(found) > 1):
             many = "several chats" if found else "no chat"
             which = f"whose id begins with {printable(prefix)}" if prefix else "yet"
@@ -87,6 +91,15 @@ class Conversation:
         if not self.as_json:
             self._say(f"Chat {self.chat_id}: {printable(found[0]['title'])}")
             self._show_latest()
+
+    def _chats(self, prefix: str | None) -> list[Any]:
+        """Return the chats whose id begins so; without anything, the latest."""
+        if prefix is None:
+            return list(self._get("/v1/chats", limit=1))
+        if len(prefix) == WHOLE_ID_CHARACTERS and set(prefix) <= ID_ALPHABET:
+            return [self._get(f"/v1/chats/{prefix}")]
+        chats = self.session.run(partial(self.session.connection.pages, limit=200), "/v1/chats")
+        return [one for one in chats if one["id"].startswith(prefix)]
 
     def _read(self) -> str | None:
         """Return the next line that holds something; None at the end."""

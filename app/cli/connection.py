@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import anyio
@@ -26,6 +27,8 @@ ANSWER_SEC: Final = 300
 # An open stream tells every 15 seconds that it is there, unless the server is set otherwise.
 SILENCE_SEC: Final = 90
 CANCEL_SEC: Final = 5
+# Of a list; more than anybody reads on a terminal.
+MAX_PAGES: Final = 50
 # Within the half minute that an answer waits for its reader.
 PAUSES_SEC: Final = (0.2, 0.5, 1, 2, 4, 8, 10)
 
@@ -65,13 +68,39 @@ class Connection:
                 await asyncio.sleep(pause)
         return await self._send("POST", path, headers=headers, **parts)
 
-    async def delete(self, path: str) -> None:
-        """Remove something.
+    async def pages(self, path: str, **params: Any) -> list[Any]:
+        """Read a list to its end.
 
         Raises:
             RequestFailed: it was refused, or nobody answers.
         """
-        await self._send("DELETE", path)
+        rows: list[Any] = []
+        for _ in range(MAX_PAGES):
+            response = await self._request("GET", path, params=params)
+            rows += self._decoded(response)
+            following = urlsplit(response.links.get("next", {}).get("url", ""))
+            # Of the link its cursor alone: wherever else it leads, the token does not go there.
+            if not (cursor := parse_qs(following.query).get("cursor")):
+                break
+            params["cursor"] = cursor[0]
+        return rows
+
+    async def patch(self, path: str, body: object) -> Any:
+        """Change something.
+
+        Raises:
+            RequestFailed: it was refused, or nobody answers.
+        """
+        return await self._send("PATCH", path, json=body)
+
+    async def ask(self, path: str, body: object) -> Any:
+        """Ask, and return the whole answer; whoever is cancelled meanwhile stops it.
+
+        Raises:
+            RequestFailed: it was refused or went wrong, or the connection broke.
+        """
+        # Without a key: an answer that may be asked for again would go on.
+        return await self._send("POST", path, json=body)
 
     async def answer(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Event]:
         """Ask, and yield the events of the answer, also across connections that break.
@@ -119,15 +148,20 @@ class Connection:
 
     async def _resumed(self, request: Any) -> AsyncGenerator[Event]:
         last, breaks, is_connected = 0, 0, False
+        told: object = None
         while True:
             try:
                 async with aclosing(self._stream(request(last))) as events:
                     async for event in events:
-                        breaks, is_connected = 0, True
+                        is_connected = True
                         if event.id is not None:
                             if event.id <= last:
                                 continue
                             last = event.id
+                        # What each connection begins with does not show that they get better.
+                        if event.id is not None or event.data != told:
+                            breaks = 0
+                        told = event.data if event.id is None else told
                         yield _checked(event)
                         if event.name == "done":
                             return
@@ -157,6 +191,9 @@ class Connection:
             raise unreachable(error, self.name) from error
 
     async def _send(self, method: str, path: str, **parts: Any) -> Any:
+        return self._decoded(await self._request(method, path, **parts))
+
+    async def _request(self, method: str, path: str, **parts: Any) -> httpx2.Response:
         timeout = httpx2.Timeout(ANSWER_SEC, connect=CONNECT_SEC)
         try:
             response = await self._client.request(method, path, timeout=timeout, **parts)
@@ -164,6 +201,9 @@ class Connection:
             raise unreachable(error, self.name) from error
         if not response.is_success:
             raise refused(response, self.name)
+        return response
+
+    def _decoded(self, response: httpx2.Response) -> Any:
         if response.status_code == httpx2.codes.NO_CONTENT:
             return None
         try:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from app.chat.api import router as chat_router
 from app.chat.chats.api import router as chats_router
 from app.chat.chats.asking_api import router as asking_router
-from app.cli.commands.shared import command_settings
+from app.cli.starting import command_settings
 from app.core.asgi_transport import ASGIApp, Message, Receive, Send, StreamingASGITransport
 from app.core.handlers import install_handlers
 from app.core.links import public_url

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import typer
 
-from app.cli.commands.shared import print_json
-from app.cli.printing import printable
+from app.cli.printing import print_json, printable
 
 __all__ = ["Outcome"]
 

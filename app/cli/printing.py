@@ -1,6 +1,11 @@
-"""Other people's words on a terminal."""
+"""What commands print: other people's words on a terminal, and JSON."""
 
-__all__ = ["printable", "printable_lines"]
+import json
+from datetime import datetime
+
+import typer
+
+__all__ = ["print_json", "printable", "printable_lines"]
 
 
 def printable(text: str) -> str:
@@ -13,3 +18,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same, but lines and tabs stay."""
     return "".join(character if character in "\n\t" else printable(character) for character in text)
+
+
+def print_json(value: object) -> None:
+    """Print what `--json` promises."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -3,7 +3,7 @@
 import typer
 from anyio import to_thread
 
-from app.cli.commands.shared import print_json
+from app.cli.printing import print_json
 from app.cli.progress import BarProgress
 from app.knowledge.model_files import require_model
 from app.knowledge.reindexing import begin_reindex, reindex

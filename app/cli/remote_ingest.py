@@ -59,7 +59,11 @@ async def _sync(connection: Connection, config: dict[str, Any], visibility: str 
     except RequestFailed as error:
         if "source_id" not in error.details:
             raise
-        run = await connection.post(f"/v1/sources/{error.details['source_id']}/sync")
+        path = f"/v1/sources/{error.details['source_id']}"
+        if visibility is not None:
+            # First: the run could end before anybody may read what it stores.
+            await connection.patch(path, {"visibility": visibility})
+        run = await connection.post(f"{path}/sync")
     return str(run["id"])
 
 

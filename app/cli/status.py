@@ -27,8 +27,8 @@ __all__ = ["Status", "fetch_status", "print_status", "read_status"]
 MAX_SOURCES = 1000
 MAX_ACCOUNTS = 1000
 MAX_RUNS = 20
-# Of a server's sources and runs.
-MOST = 200
+# Of a server's sources at a time.
+PAGE = 200
 LATELY = timedelta(days=7)
 ACTIVE = ("running", "listing", "queued")
 ENDED_BADLY = ("failed", "incomplete")
@@ -71,8 +71,12 @@ async def fetch_status(connection: Connection) -> Status:
     Raises:
         RequestFailed: it does not tell.
     """
-    sources = await connection.get("/v1/sources", limit=MOST)
-    runs = await connection.get("/v1/ingestions", limit=MOST)
+    sources = await connection.pages("/v1/sources", limit=PAGE)
+    runs = [
+        run
+        for state in (*ACTIVE, *ENDED_BADLY)
+        for run in await connection.get("/v1/ingestions", state=state, limit=MAX_RUNS)
+    ]
     try:
         worker = (await connection.get("/readiness"))["parts"]["worker"]
     except RequestFailed as error:

@@ -14,9 +14,8 @@ from app.accounts.api_tokens import create
 from app.accounts.models import ALL_SCOPES, LOCAL_ACCOUNT, Caller, Scope
 from app.accounts.schemas import NewToken
 from app.chat.usage import usage_by_account
-from app.cli.commands.shared import print_json
 from app.cli.database import opened_database
-from app.cli.printing import printable
+from app.cli.printing import print_json, printable
 from app.core.exceptions import Conflict, InvalidRequest, NotFound
 from app.resources.database import open_database
 from settings import Settings

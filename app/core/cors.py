@@ -15,6 +15,10 @@ REQUEST_HEADERS = (
     "X-CSRF-Token",
     "Idempotency-Key",
     "Last-Event-ID",
+    # What MCP's clients send with every call.
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
 )
 RESPONSE_HEADERS = (
     "Link",

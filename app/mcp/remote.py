@@ -21,6 +21,7 @@ from mcp.types import (
 )
 
 import app
+from app.core.elsewhere import UnusableServer, client_options
 from app.core.exceptions import StartupError
 
 __all__ = ["remote_server"]
@@ -42,12 +43,15 @@ async def remote_server(url: str, token: str | None) -> AsyncIterator[Server[Any
     Raises:
         StartupError: it can't be reached, or refuses the token.
     """
+    try:
+        options = client_options(url, token)
+    except UnusableServer as error:
+        raise StartupError(str(error)) from None
     address = url.rstrip("/").removesuffix(PATH) + PATH
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = httpx2.Timeout(READ_SEC, connect=CONNECT_SEC)
     with _plain_errors(address):
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+            httpx2.AsyncClient(**options, timeout=timeout) as http,
             Client(streamable_http_client(address, http_client=http)) as client,
         ):
             yield _forwarding(client, address)

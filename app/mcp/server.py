@@ -110,7 +110,8 @@ async def _progress(context: Context, tool: Tool) -> AsyncGenerator[None]:
         yield
     finally:
         telling.cancel()
-        await asyncio.wait({telling})
+        # A client that is gone is told nothing, and no error of ours.
+        await asyncio.gather(telling, return_exceptions=True)
 
 
 async def _tell(context: Context, tool: Tool) -> None:

@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.accounts.models import Scope
 from app.core.database import Database
-from settings import Settings
+from settings import ROOT, Settings
 from tests.accounts.people import auth_required
 from tests.cli.servers import open_elsewhere, token_of
 from tests.conftest import Ingest
-from tests.support import execute
-from tests.upstream import Upstream, chunk, sse
+from tests.support import eventually, execute
+from tests.upstream import Pieces, Upstream, chunk, sse
 
 DUCKS = "# Ducks\n\n## Swimming\n\nDucks can swim very well.\n"
 
@@ -29,7 +30,10 @@ async def breaking(url: str, after: bytes) -> AsyncIterator[tuple[str, list[byte
 
         async def ask() -> None:
             while data := await reader.read(65_536):
-                asked.append(data.partition(b"\r\n")[0])
+                first_line = data.partition(b"\r\n")[0]
+                # A body may come by itself.
+                if first_line.endswith(b" HTTP/1.1"):
+                    asked.append(first_line)
                 there.write(data)
 
         asking = asyncio.create_task(ask())
@@ -140,3 +144,31 @@ async def test_what_documents_and_models_say_does_not_move_the_cursor(
 
     assert "\x1b" not in answer.stdout
     assert answer.stdout.startswith("Ducks \\x1b[2Jcan\tswim.\\u2028\n[1]\n")
+
+
+async def test_ctrl_c_stops_the_answer_that_would_be_json(
+    upstream_settings: Settings, upstream: Upstream, ingest: Ingest, tmp_path: Path
+) -> None:
+    await ingest({"ducks.md": DUCKS})
+    pieces: Pieces = asyncio.Queue()
+    upstream.behave = upstream.types(pieces)
+    async with open_elsewhere(upstream_settings, tmp_path) as (elsewhere, client):
+        asking = await asyncio.create_subprocess_exec(
+            *elsewhere.command("ask", "Can ducks swim?", "--json"),
+            env=elsewhere.environment,
+            cwd=ROOT,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+        async def is_asked() -> bool:
+            return bool(upstream.requests)
+
+        await eventually(is_asked, within=60)
+        asking.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            code = await asking.wait()
+            await upstream.stream_ended.wait()
+        messages = (await client.get("/v1/messages")).json()
+
+    assert code == 130
+    assert [message["role"] for message in messages] == ["user"], "nothing was answered"

@@ -79,17 +79,19 @@ async def test_a_repository_becomes_a_source_that_is_synced_the_next_time(
     settings = settings.model_copy(update={"ingest_roots": [folder]})
     async with (
         working(settings, database),
-        open_elsewhere(settings, tmp_path / "nowhere") as (elsewhere, _),
+        open_elsewhere(settings, tmp_path / "nowhere") as (elsewhere, client),
     ):
         url = f"file://{folder}"
         first = await elsewhere.run("ingest", url, "--path-prefix", "birds")
-        second = await elsewhere.run("ingest", url, "--path-prefix", "birds")
+        second = await elsewhere.run("ingest", url, "--path-prefix", "birds", "--shared")
+        [source] = (await client.get("/v1/sources")).json()
         filled = await elsewhere.run("ingest", url, "--if-empty")
         shown = await elsewhere.run("status")
 
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("1 stored (1 passages")
     assert second.stdout.startswith("0 stored (0 passages, 0 embedded), 1 unchanged")
+    assert source["visibility"] == "shared"
     assert (filled.returncode, filled.stdout) == (0, "")
     assert f"git     {url} (birds)  1" in shown.stdout
 

@@ -74,6 +74,9 @@ async def test_a_preflight_is_answered_before_anybody_is_asked_who_they_are(
             "x-csrf-token",
             "idempotency-key",
             "last-event-id",
+            "mcp-protocol-version",
+            "mcp-method",
+            "mcp-name",
         } <= listed(preflight, "access-control-allow-headers")
 
 

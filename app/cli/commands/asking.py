@@ -14,8 +14,8 @@ from app.cli.commands.shared import (
     examples,
     failures,
     group,
-    print_json,
 )
+from app.cli.printing import print_json
 from app.core.exceptions import InvalidRequest
 
 __all__ = ["cli"]
@@ -71,7 +71,7 @@ def ask(
         )
         with open_session(url, token) as session:
             if as_json:
-                print_json(session.run(session.connection.post, "/v1/qa-create", body))
+                print_json(session.run(session.connection.ask, "/v1/qa-create", body))
             else:
                 session.run(print_answer, session.connection, "/v1/qa-stream", body)
 

@@ -12,12 +12,12 @@ from app.cli.commands.shared import (
     AsJson,
     Token,
     Url,
-    command_settings,
     examples,
     failures,
     group,
-    print_json,
 )
+from app.cli.printing import print_json
+from app.cli.starting import command_settings
 from app.core.exceptions import InvalidRequest
 
 __all__ = ["cli"]

@@ -11,11 +11,11 @@ import typer
 from app.cli.commands.shared import (
     OPERATING,
     AsJson,
-    command_settings,
     examples,
     failures,
     group,
 )
+from app.cli.starting import command_settings
 
 __all__ = ["cli"]
 

@@ -10,11 +10,11 @@ from app.cli.commands.shared import (
     OPERATING,
     Token,
     Url,
-    command_settings,
     examples,
     failures,
     group,
 )
+from app.cli.starting import command_settings
 
 __all__ = ["cli"]
 

@@ -1,18 +1,14 @@
 """What the commands share: options, groups in the help, and how they fail."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from app.cli.errors import RequestFailed
+from app.cli.printing import print_json
 from app.core.exceptions import AppError, StartupError
-
-if TYPE_CHECKING:
-    from settings import Settings
 
 __all__ = [
     "ASKING",
@@ -21,11 +17,9 @@ __all__ = [
     "AsJson",
     "Token",
     "Url",
-    "command_settings",
     "examples",
     "failures",
     "group",
-    "print_json",
 ]
 
 # Headings of the help.
@@ -67,16 +61,6 @@ def examples(*lines: str) -> str:
     return "\n".join(("Examples:", *(f"  {line}" for line in lines)))
 
 
-def command_settings() -> "Settings":
-    """Load the settings; of logs, only what is wrong goes to standard error."""
-    from app.core.logs import configure_logs  # noqa: PLC0415
-    from app.core.startup import checked_settings  # noqa: PLC0415
-
-    settings = checked_settings()
-    configure_logs(level="WARNING", as_json=settings.is_production)
-    return settings
-
-
 @contextmanager
 def failures(
     *, as_json: bool = False, code: int = 1, interrupted: str = "Interrupted."
@@ -96,15 +80,6 @@ def failures(
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
-
-
-def print_json(value: object) -> None:
-    """Print what `--json` promises."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _described(error: AppError | StartupError | RequestFailed) -> dict[str, object]:

@@ -11,12 +11,12 @@ import typer
 from app.cli.commands.shared import (
     OPERATING,
     AsJson,
-    command_settings,
     examples,
     failures,
     group,
-    print_json,
 )
+from app.cli.printing import print_json
+from app.cli.starting import command_settings
 
 if TYPE_CHECKING:
     from app.knowledge.doctor.diagnosis import Diagnosis

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.commands.shared import AsJson, command_settings, examples, failures, group
+from app.cli.commands.shared import AsJson, examples, failures, group
+from app.cli.starting import command_settings
 
 __all__ = ["ScopeName", "cli"]
 
