@@ -77,6 +77,9 @@ export async function send(method, path, body, { signal, headers = {} } = {}) {
 // Send a form and tell how far it is, which fetch can't: `onprogress(sentBytes, allBytes)`.
 export const upload = (path, form, { signal, onprogress }) =>
   proven(path, (proofs) => new Promise((resolve, reject) => {
+    const cancelled = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    // While the proof was waited for.
+    if (signal.aborted) { cancelled(); return; }
     const sending = new XMLHttpRequest();
     sending.open("POST", path);
     sending.responseType = "json";
@@ -88,7 +91,7 @@ export const upload = (path, form, { signal, onprogress }) =>
       reject(refused(path, new ApiError(sending.status, sending.response, headers)));
     };
     sending.onerror = () => reject(unreachable());
-    sending.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    sending.onabort = cancelled;
     signal.addEventListener("abort", () => sending.abort(), { once: true });
     sending.send(form);
   }));

@@ -18,6 +18,7 @@ export async function show(root, { id }, page) {
   root.append(welcome, thread, el("div", { class: "dock" }, form, keys));
 
   let conversation = null;
+  let isLeft = false;
 
   const busy = (isBusy) => {
     sending.hidden = isBusy;
@@ -25,10 +26,14 @@ export async function show(root, { id }, page) {
   };
   const stop = () => { conversation?.stop().catch(failed); field.focus(); };
 
+  // A question that was not taken goes before what was typed meanwhile.
+  const giveBack = (text) => { field.value = [text, field.value].filter(Boolean).join("\n"); };
+
   // Loaded when there is something to show: the first load is small.
   async function converse(chatId) {
     const module = await import("./conversation.js");
-    conversation ??= module.openConversation(thread, chatId, { ...page, busy });
+    conversation ??= module.openConversation(thread, chatId, { ...page, busy, giveBack });
+    if (isLeft) conversation.leave();
     return conversation;
   }
 
@@ -38,15 +43,17 @@ export async function show(root, { id }, page) {
     try {
       if (!conversation) {
         const chat = await api("POST", "/v1/chats", {});
-        // The same view goes on, so nothing is shown anew.
-        history.replaceState(null, "", `#/chats/${chat.id}`);
-        page.moved();
+        // The same view goes on, so nothing is shown anew. Whoever has left it is asking all the same.
+        if (!isLeft) {
+          history.replaceState(null, "", `#/chats/${chat.id}`);
+          page.moved();
+        }
         await converse(chat.id);
       }
       root.classList.remove("begin");
       await conversation.ask(text);
     } catch (error) {
-      if (!field.value) field.value = text;
+      giveBack(text);
       busy(false);
       failed(error);
     }
@@ -67,5 +74,8 @@ export async function show(root, { id }, page) {
   if (id) await (await converse(id)).load();
   // On a phone the keyboard would cover what is to be read.
   if (matchMedia("(hover: hover)").matches) field.focus({ preventScroll: true });
-  return () => conversation?.leave();
+  return () => {
+    isLeft = true;
+    conversation?.leave();
+  };
 }

@@ -4,13 +4,13 @@ import { api, page as listPage } from "./api.js";
 import { askLive, findLive, resumeLive } from "./live.js";
 import { answerOf, questionOf } from "./message.js";
 import { closePanel, openPanel } from "./panel.js";
-import { announce, el, failed } from "./ui.js";
+import { announce, el, failed, toast } from "./ui.js";
 
 const PAGE = 30;
 // Who is nearer to the end than this wants to see what comes.
 const NEAR_PX = 120;
 
-export function openConversation(thread, chatId, { busy, chats }) {
+export function openConversation(thread, chatId, { busy, chats, giveBack }) {
   const path = `/v1/chats/${chatId}`;
   const main = document.getElementById("main");
   const earlier = el("button", { type: "button", class: "button more", hidden: true,
@@ -78,6 +78,7 @@ export function openConversation(thread, chatId, { busy, chats }) {
   });
 
   async function showBranch(id) {
+    if (isAnswering()) return;
     closePanel();
     await api("PATCH", path, { head_id: id });
     const from = main.scrollTop;
@@ -89,6 +90,13 @@ export function openConversation(thread, chatId, { busy, chats }) {
 
   // ---- Asking
 
+  // Until an answer has ended, the server takes no other question and shows no other branch.
+  function isAnswering() {
+    if (!findLive(chatId)) return false;
+    toast("An answer is being written. Wait for it, or stop it.");
+    return true;
+  }
+
   async function ask(text, place = {}) {
     const asking = draw({ role: "user", message: text, alternatives: [] });
     list.append(asking);
@@ -97,13 +105,14 @@ export function openConversation(thread, chatId, { busy, chats }) {
   }
 
   async function edit(message, text) {
+    if (isAnswering()) return;
     cutFrom(articleOf(message.id));
     await ask(text, { edits: message.id });
   }
 
   // Answer the question of an answer once more, or send it again if it never arrived.
   async function again(message) {
-    if (findLive(chatId)) return;
+    if (isAnswering()) return;
     closePanel();
     let questionId = message.question_id;
     if (!questionId) {
@@ -185,16 +194,21 @@ export function openConversation(thread, chatId, { busy, chats }) {
       stopListening();
       chats.refresh();
       if (isLeft) return;
-      if (live.error) announce(`The answer failed: ${live.error.message}`);
+      const isRefused = live.error?.code === "chat_busy";
+      if (isRefused) {
+        // The question was not taken, and its place is taken by what is stored.
+        giveBack(text);
+        failed(live.error);
+      } else if (live.error) announce(`The answer failed: ${live.error.message}`);
       else announce(`Answer: ${article.querySelector(".prose").innerText}`);
       // Another page asks here, or the stream is kept no longer: what is stored tells.
-      if (live.error?.code === "chat_busy" || live.error?.status === 404) return load().catch(failed);
+      if (isRefused || live.error?.status === 404) return load().catch(failed);
       return sync().catch(failed);
     }
   }
 
   const isNearEnd = () => main.scrollHeight - main.scrollTop - main.clientHeight < NEAR_PX;
-  const toEnd = () => { main.scrollTop = main.scrollHeight; };
+  const toEnd = () => { if (!isLeft) main.scrollTop = main.scrollHeight; };
 
   return {
     load,

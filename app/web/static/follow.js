@@ -8,8 +8,13 @@ const SILENT_MS = 45_000;
 const FINAL = new Set([401, 403, 404]);
 
 const pause = (ms, signal) => new Promise((resolve) => {
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+  const timer = setTimeout(end, ms);
+  signal.addEventListener("abort", end);
+  function end() {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+    resolve();
+  }
 });
 
 // Call `on(name, data)` for each event until `done`. `lost(true)` says that the connection broke,

@@ -131,11 +131,16 @@ class Live {
       if (field) event[field] = value;
     }
     if (!event.event) return; // A comment that keeps the connection open.
+    let isConnectionLost = false;
     try {
-      this.take(event.event, JSON.parse(event.data));
+      const data = JSON.parse(event.data);
+      // Without a number it is no event of the answer, which may well go on: only this server stops.
+      isConnectionLost = this.id && !event.id && data?.code === "server_stopping";
+      if (!isConnectionLost) this.take(event.event, data);
     } catch (error) {
       throw Object.assign(error, { isFault: true });
     }
+    if (isConnectionLost) throw new TypeError("The server stops.");
     if (event.id) this.lastId = Number(event.id);
     if (this.reconnecting) {
       this.reconnecting = false;

@@ -9,7 +9,6 @@ const CONTEXT = 400;
 const wide = matchMedia("(min-width: 76rem)");
 
 let panel = null;
-let opener = null;
 
 export function closePanel() {
   panel?.close();
@@ -18,7 +17,6 @@ export function closePanel() {
 // Show a source with the citations that lead to it; focus goes back to `from` at the end.
 export async function openPanel(source, citations, from) {
   closePanel();
-  opener = from;
   const body = el("div", { class: "passage-body" }, el("p", { class: "hint" }, "Loading…"));
   const verified = citations.length > 0 && citations.every((citation) => citation.verified);
   const link = source.document_id ? addressOf(source, citations) : null;
@@ -41,9 +39,11 @@ export async function openPanel(source, citations, from) {
   panel = mine;
   mine.addEventListener("close", () => {
     mine.remove();
+    // This comes late: another one may have taken its place.
+    if (panel !== mine) return;
+    panel = null;
     document.body.classList.remove("with-panel");
-    if (panel === mine) panel = null;
-    if (opener?.isConnected) opener.focus({ preventScroll: true });
+    if (from?.isConnected) from.focus({ preventScroll: true });
   });
   // Beside the text where there is room, so that both can be read; else above it.
   mine.addEventListener("keydown", (event) => {

@@ -17,8 +17,9 @@ export async function showTokens(root, me, context) {
   const make = button("New token", () => busy(make, async () => {
     const made = await newToken(me, context);
     if (made) {
-      await refresh();
+      // First: whatever else fails, it is told this one time.
       await showOnce(made, context);
+      await refresh();
     }
   }), "primary");
   root.append(none, list, el("div", {}, make));

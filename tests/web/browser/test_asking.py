@@ -1,10 +1,11 @@
 """Asking on the page: the answer comes in, is stopped, changed, and survives what goes wrong."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from settings import Settings
 from tests.conftest import Ingest
@@ -147,6 +148,66 @@ async def test_other_views_do_not_end_an_answer(boat_site: Site, said: Upstream)
     await expect(page.locator(".prose").last).to_contain_text("At seven, it is said.")
     pieces.put_nowait(None)
     await finished(page.locator("article.answer").last)
+
+
+async def test_a_question_that_another_window_forestalls_is_given_back(
+    boat_site: Site, said: Upstream
+) -> None:
+    boat_site.allow("409")
+    page = boat_site.page
+    await begin(boat_site, QUESTION)
+    other = await boat_site.context.new_page()
+    boat_site.watch(other)
+    await other.goto(page.url)
+    await expect(other.locator("article")).to_have_count(2)
+    pieces = types(said)
+    await ask(page, "And to Zanzibar, again?")
+    pieces.put_nowait("At seven")
+    await expect(page.locator(".prose").last).to_contain_text("At seven")
+
+    await ask(other, "And when does it return?")
+
+    await expect(other.get_by_role("alert")).to_be_visible()
+    await expect(other.get_by_label("Your question")).to_have_value("And when does it return?")
+    # What the other window asked is here now, and neither can be changed meanwhile.
+    await expect(other.locator(".prose").last).to_contain_text("At seven")
+    await other.get_by_role("button", name="Edit the question").first.click()
+    field = other.get_by_role("textbox", name="Edit the question")
+    await field.fill("Something else?")
+    await other.keyboard.press("Enter")
+    await expect(other.get_by_role("status").filter(has_text="is being written")).to_be_visible()
+    await expect(field).to_have_value("Something else?")
+    pieces.put_nowait(None)
+    await finished(other.locator("article.answer").last)
+
+
+async def test_a_server_that_stops_ends_a_connection_but_no_answer(
+    boat_site: Site, said: Upstream
+) -> None:
+    page = boat_site.page
+    await begin(boat_site, QUESTION)
+    pieces = types(said)
+    answer = await ask(page, "And to Zanzibar, again?")
+    pieces.put_nowait("At seven")
+    await expect(answer.locator(".prose")).to_contain_text("At seven")
+
+    told = asyncio.Event()
+
+    async def stop(route: Route) -> None:
+        body = 'event: error\ndata: {"code": "server_stopping", "message": "It stops."}\n\n'
+        await route.fulfill(content_type="text/event-stream", body=body)
+        told.set()
+
+    await page.route("**/v1/messages/*/stream*", stop, times=1)
+    await page.reload()
+    answer = page.locator("article.answer").last
+    await told.wait()
+    pieces.put_nowait(" in the morning.")
+    pieces.put_nowait(None)
+
+    await expect(answer.locator(".prose")).to_contain_text("At seven in the morning.")
+    await finished(answer)
+    await expect(answer).not_to_contain_text("It stops.")
 
 
 @pytest.fixture

@@ -48,6 +48,29 @@ async def test_a_number_opens_the_passage_with_the_quote_marked(
     await expect(page.locator("main")).to_contain_text(BOAT.strip())
 
 
+async def test_another_number_takes_the_place_of_the_passage(
+    boat_site: Site, upstream: Upstream
+) -> None:
+    upstream.behave = upstream.answers("It leaves at seven. [1]\n\nIt returns at nine. [1]")
+    page = boat_site.page
+    await page.set_viewport_size({"width": 1400, "height": 800})
+    answer = await begin(boat_site, QUESTION)
+    first, second = [
+        answer.locator(".prose").get_by_role("button", name="Source 1").nth(at) for at in (0, 1)
+    ]
+
+    await first.click()
+    await expect(page.get_by_role("dialog").locator("mark").first).to_be_visible()
+    await second.click()
+
+    await expect(page.get_by_role("dialog")).to_have_count(1)
+    await expect(page.locator("body")).to_have_class(re.compile("with-panel"))
+    await expect(page.locator("#panel-title")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(second).to_be_focused()
+
+
 async def test_what_is_not_verified_looks_and_reads_different(
     boat_site: Site, upstream: Upstream
 ) -> None:
