@@ -3,7 +3,7 @@
 import { upload } from "./api.js";
 import { batches, dropped, listed } from "./files.js";
 import { busy, button, choice, field, schedule, size } from "./parts.js";
-import { announce, count, el, icon, toast } from "./ui.js";
+import { announce, count, el, failed, icon, toast } from "./ui.js";
 
 const KINDS = [["auto", "Tell from the address"], ["web", "Site"], ["git", "Git repository"],
   ["github", "GitHub, by its API"], ["folder", "Folder on the server"]];
@@ -23,6 +23,8 @@ export function showAdding(root, page, { onrun }) {
 // ---- Files
 
 function files(view, page, visibility, onrun) {
+  // One upload after the other; who leaves the view does not end them.
+  let before = Promise.resolve();
   const uploads = el("ul", { class: "rows uploads" });
   const picker = (words, properties) => {
     const input = el("input", { type: "file", multiple: true, class: "visually-hidden", ...properties });
@@ -49,16 +51,16 @@ function files(view, page, visibility, onrun) {
   on("drop", (event) => {
     zone.classList.remove("over");
     // Before anything is awaited: afterwards the browser has forgotten what was dropped.
-    busy(zone, async () => take(await dropped(event.dataTransfer)));
+    dropped(event.dataTransfer).then(take).catch(failed);
   });
 
   function take({ chosen, left }) {
     if (left) toast(`${count(left, "file")} left out: hidden, or no document.`);
     if (!chosen.length) return;
-    for (const batch of batches(chosen)) send(batch);
+    for (const batch of batches(chosen)) send(batch, visibility());
   }
 
-  function send(batch) {
+  function send(batch, readers) {
     const words = batch.length === 1 ? batch[0].path : count(batch.length, "file");
     const total = batch.reduce((sum, { file }) => sum + file.size, 0);
     const stop = new AbortController();
@@ -66,44 +68,59 @@ function files(view, page, visibility, onrun) {
     const told = el("p", { class: "hint numbers" }, size(total));
     const problem = el("p", { class: "problem", role: "alert" });
     const cancel = button("Cancel", () => { stop.abort(); row.remove(); }, "small", { "aria-label": `Cancel the upload of ${words}` });
-    const again = button("Try again", () => { row.remove(); send(batch); }, "small primary", { "aria-label": `Try again the upload of ${words}` });
+    const again = button("Try again", () => { row.remove(); send(batch, readers); }, "small primary", { "aria-label": `Try again the upload of ${words}` });
     again.hidden = true;
+    const state = el("span", { class: "tag" }, "Waiting");
     const row = el("li", { class: "item run" },
-      el("div", { class: "run-head" }, el("p", { class: "item-title" }, el("strong", {}, words), " ", el("span", { class: "tag" }, "Uploading")),
+      el("div", { class: "run-head" }, el("p", { class: "item-title" }, el("strong", {}, words), " ", state),
         el("div", { class: "item-actions" }, again, cancel)), bar, told, problem);
     uploads.append(row);
-    const form = new FormData();
-    for (const { file, path } of batch) {
-      form.append("path", path);
-      form.append("file", file, file.name);
+    before = before.then(() => start().then(arrived, refused)).catch(failed);
+
+    async function start() {
+      // By now somebody else may have signed in.
+      const { id } = await page.account();
+      if (id !== page.me.id) stop.abort();
+      state.textContent = "Uploading";
+      const form = new FormData();
+      for (const { file, path } of batch) {
+        form.append("path", path);
+        form.append("file", file, file.name);
+      }
+      if (readers) form.append("visibility", readers);
+      return upload("/v1/documents", form, {
+        signal: stop.signal,
+        onprogress: (sent, all) => {
+          bar.value = sent / all;
+          told.textContent = sent < all ? `${size(sent)} of ${size(all)}` : "Arrived; being taken in.";
+        },
+      });
     }
-    if (visibility()) form.append("visibility", visibility());
-    page.signal.addEventListener("abort", () => stop.abort(), { once: true });
-    upload("/v1/documents", form, {
-      signal: stop.signal,
-      onprogress: (sent, all) => {
-        bar.value = sent / all;
-        told.textContent = sent < all ? `${size(sent)} of ${size(all)}` : "Arrived; being taken in.";
-      },
-    }).then(async (accepted) => {
+
+    function arrived(accepted) {
       row.remove();
-      announce(`${words} uploaded.`);
-      await onrun(accepted.ingestion, words);
-    }).catch((error) => {
+      // Whoever is at another view sees no ingestion.
+      if (page.signal.aborted) toast(`${words} uploaded.`);
+      else announce(`${words} uploaded.`);
+      onrun(accepted.ingestion, words).catch(failed);
+    }
+
+    function refused(error) {
       if (error.name === "AbortError") return;
       if (error.status === 413 && batch.length > 1) {
         // Together they are too much for one request; each may still be small enough.
         row.remove();
         const half = Math.ceil(batch.length / 2);
-        send(batch.slice(0, half));
-        send(batch.slice(half));
+        send(batch.slice(0, half), readers);
+        send(batch.slice(half), readers);
         return;
       }
-      row.querySelector(".tag").textContent = "Not uploaded";
+      if (page.signal.aborted) toast(`${words} not uploaded: ${error.message}`, { kind: "error" });
+      state.textContent = "Not uploaded";
       bar.hidden = true;
       problem.textContent = error.message;
       again.hidden = false;
-    });
+    }
   }
 
   return el("div", {}, zone, uploads);
@@ -134,17 +151,19 @@ function address(page, visibility, onrun) {
       if (name.value.trim()) body.name = name.value.trim();
       if (every.value) body.every = every.value;
       if (visibility()) body.visibility = visibility();
+      let source;
       try {
-        const source = await page.api("POST", "/v1/sources", body);
-        place.value = "";
-        name.value = "";
-        announce(`${source.name} is added.`);
-        await onrun(source.ingestion);
+        source = await page.api("POST", "/v1/sources", body);
       } catch (error) {
         // What the server says names the field as programs do.
         problem.textContent = error.message.replace(/^(body\.)?config(\.\w+)*: /, "");
         place.focus();
+        return;
       }
+      place.value = "";
+      name.value = "";
+      announce(`${source.name} is added.`);
+      await onrun(source.ingestion);
     });
   } },
   el("p", {}, el("strong", {}, "Or read a site, a repository or a folder")),

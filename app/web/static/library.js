@@ -2,7 +2,7 @@
 
 import { busy, button, choice, field, pager } from "./parts.js";
 import { KINDS, nameOf } from "./sources.js";
-import { ago, announce, confirmed, count, el, iconButton } from "./ui.js";
+import { ago, announce, confirmed, count, el, failed, iconButton } from "./ui.js";
 
 export function showDocuments(root, page, { sources, chosen }) {
   const heading = el("h2", { tabindex: "-1" }, "Documents");
@@ -14,10 +14,10 @@ export function showDocuments(root, page, { sources, chosen }) {
   let wanted = chosen;
   const filters = el("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
-    busy(prefix, refresh);
+    narrow();
   } }, field("Source", source), field("Path begins with", prefix));
-  source.addEventListener("change", () => { wanted = source.value; busy(source, refresh); });
-  prefix.addEventListener("change", () => busy(prefix, refresh));
+  source.addEventListener("change", () => { wanted = source.value; narrow(); });
+  prefix.addEventListener("change", () => narrow());
   root.append(heading, filters, none, list, rest);
 
   const row = (document_) => {
@@ -46,6 +46,8 @@ export function showDocuments(root, page, { sources, chosen }) {
     announce(`${name} is deleted.`);
   }
 
+  // Also while another is under way: the last choice counts.
+  const narrow = () => refresh().catch(failed);
   const load = (path) => page.page(path, { signal: page.signal });
   let turn = 0;
 

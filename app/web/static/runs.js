@@ -28,13 +28,20 @@ export function showRuns(root, page, { ondone }) {
 
   function add(run, words) {
     shown.get(run.id)?.remove();
-    const entry = showRun(run, page, { words, onclose: () => { entry.remove(); shown.delete(run.id); draw(); },
-      onend: async (ended) => { await ondone(); followMore(); announce(`${entry.name()}: ${tell(ended)}`); },
-      onagain: () => followMore() });
+    const entry = showRun(run, page, {
+      words,
+      onclose: () => { entry.remove(); shown.delete(run.id); draw(); followMore(); },
+      onend: async (ended) => {
+        try { await ondone(); } finally { followMore(); }
+        announce(`${entry.name()}: ${tell(ended)}`);
+      },
+      onagain: () => followMore(),
+    });
     shown.set(run.id, entry);
     list.prepend(entry.element);
     draw();
     followMore();
+    return entry;
   }
 
   function followMore() {
@@ -45,7 +52,12 @@ export function showRuns(root, page, { ondone }) {
 
   async function loadOlder() {
     const found = await page.page("/v1/ingestions?limit=20", { signal: page.signal });
-    const row = (run) => showRun(run, page, {}).element;
+    const row = (run) => {
+      // What is tried again is under way, and goes where that is.
+      const onagain = (now) => { entry.remove(); add(now).focus(); };
+      const entry = showRun(run, page, { onagain });
+      return entry.element;
+    };
     earlier.replaceChildren(...found.items.filter((run) => ENDS.has(run.state)).map(row));
     rest.replaceChildren(pager(found.next, page.page, (items) => earlier.append(...items.map(row))));
   }
@@ -98,7 +110,7 @@ function showRun(first, page, { words, onclose, onend, onagain }) {
     update(await page.api("POST", `/v1/ingestions/${run.id}/retry`));
     problems.reset();
     cancel.focus();
-    onagain?.();
+    onagain?.(run);
   }), "small primary");
   const close = iconButton("close", "Hide", () => onclose?.());
   const element = el("li", { class: "item run" },
@@ -165,13 +177,14 @@ function showRun(first, page, { words, onclose, onend, onagain }) {
     page.signal.addEventListener("abort", () => stop.abort(), { once: true });
     removal = stop;
     const ticking = setInterval(() => { if (run.state === "running") update(run); }, 1000);
+    let hasEnded = false;
     try {
       await follow(`/v1/ingestions/${run.id}/events`, {
         signal: stop.signal,
         on: (kind, data) => { if (kind === "progress" || kind === "done") update(data); },
         lost: (isLost) => { if (isLost) numbers.textContent = "The connection broke; trying again…"; else update(run); },
       });
-      if (!stop.signal.aborted && ENDS.has(run.state)) await onend?.(run);
+      hasEnded = !stop.signal.aborted && ENDS.has(run.state);
     } catch (error) {
       // Its source was deleted meanwhile, or the session has ended.
       if (error.status === 404) onclose?.();
@@ -180,6 +193,8 @@ function showRun(first, page, { words, onclose, onend, onagain }) {
       clearInterval(ticking);
       following = false;
     }
+    // Now: whoever hears of it may have it tried again, and followed again.
+    if (hasEnded) await onend?.(run).catch(failed);
   }
   let removal = null;
 
@@ -188,6 +203,7 @@ function showRun(first, page, { words, onclose, onend, onagain }) {
     element,
     name,
     follow: followIt,
+    focus: () => cancel.focus(),
     hasEnded: () => ENDS.has(run.state),
     isFollowed: () => following,
     remove: () => { removal?.abort(); element.remove(); },

@@ -1,7 +1,7 @@
 // A search, and why each passage was found.
 
-import { busy, choice, field, styled } from "./parts.js";
-import { announce, count, el, icon } from "./ui.js";
+import { choice, field, styled } from "./parts.js";
+import { announce, count, el, failed, icon } from "./ui.js";
 
 const MODES = [["hybrid", "Meaning and words"], ["dense", "Meaning alone"], ["bm25", "Words alone"]];
 const LONG = 600;
@@ -18,21 +18,25 @@ export async function show(root, params, context) {
   let running = null;
 
   async function search() {
-    running?.abort();
-    running = new AbortController();
     const asked = { q: query.value.trim(), mode: mode.value, k: top.value, path: prefix.value.trim() };
     if (!asked.q) return;
+    running?.abort();
+    const mine = new AbortController();
+    running = mine;
     // It can be reloaded and passed on.
     history.replaceState(null, "", `#/search?${new URLSearchParams(asked)}`);
     const body = { query: asked.q, mode: asked.mode, top_k: Number(asked.k) || 10 };
     if (asked.path) body.filters = { path_prefixes: [asked.path] };
     found.setAttribute("aria-busy", "true");
     try {
-      const result = await context.api("POST", "/v1/search", body, { signal: running.signal });
+      const result = await context.api("POST", "/v1/search", body, { signal: mine.signal });
       found.replaceChildren(...results(result));
       announce(`${count(result.hits.length, "passage")} found.`);
+    } catch (error) {
+      // Another search, or another view, has taken its place.
+      if (!mine.signal.aborted) throw error;
     } finally {
-      found.removeAttribute("aria-busy");
+      if (running === mine) found.removeAttribute("aria-busy");
     }
   }
 
@@ -41,7 +45,7 @@ export async function show(root, params, context) {
       el("p", { class: "hint" }, "The passages that a question would be answered from, and why they were found.")),
     el("form", { class: "stack", role: "search", onsubmit: (event) => {
       event.preventDefault();
-      busy(go, search);
+      search().catch(failed);
     } },
     el("div", { class: "search-line" }, query, go),
     el("div", { class: "row" }, field("Find by", mode), field("Passages", top),

@@ -1,7 +1,7 @@
 // The list of sources: what each is, when it was read, and what may be done with it.
 
 import { busy, button, choice, pager, schedule } from "./parts.js";
-import { ago, announce, confirmed, count, el, iconButton } from "./ui.js";
+import { ago, announce, confirmed, count, el, failed, iconButton } from "./ui.js";
 
 export const KINDS = { web: "Site", git: "Git", github: "GitHub", folder: "Folder", upload: "Uploads" };
 const EVERY = ["", "1h", "6h", "1d", "7d"];
@@ -65,8 +65,21 @@ export function showSources(root, page, { onrun, onchange, onopen }) {
     const values = EVERY.includes(source.every ?? "") ? EVERY : [...EVERY, source.every];
     const select = choice(values.map((every) => [every, `Sync ${schedule(every)}`]), source.every ?? "",
       { class: "field small", "aria-label": `When to sync ${name}` });
-    select.addEventListener("change", () => busy(select, () =>
-      changed(source, { every: select.value || null }, `${name} is synced ${schedule(select.value)}.`)));
+    let kept = select.value;
+    select.addEventListener("change", async () => {
+      // One after the other: what is shown is what is kept.
+      select.disabled = true;
+      try {
+        await changed(source, { every: select.value || null }, `${name} is synced ${schedule(select.value)}.`);
+        kept = select.value;
+      } catch (error) {
+        select.value = kept;
+        failed(error);
+      } finally {
+        select.disabled = false;
+        if (document.activeElement === document.body) select.focus();
+      }
+    });
     return select;
   };
 
