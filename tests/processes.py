@@ -17,6 +17,7 @@ from settings import ROOT
 __all__ = [
     "GUNICORN",
     "MAKE",
+    "PYTHON",
     "environment",
     "free_port",
     "postmaster_is_running",

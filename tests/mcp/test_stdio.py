@@ -101,6 +101,28 @@ def test_a_server_that_is_not_there_is_told_of_in_a_sentence(unused_url: str) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "token", "words"),
+    [
+        ("http://127.0.0.1:1", "brag_\u2026", "The token holds characters that no token has."),
+        ("brag.example.org", "guess", "--url (BRAG_URL) must look like https://brag.example.org."),
+    ],
+)
+def test_what_can_be_no_token_or_address_is_told_of_too(url: str, token: str, words: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "app", "mcp", "--url", url],
+        cwd=ROOT,
+        env=os.environ | {"BRAG_TOKEN": token},
+        input=HELLO,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.decode().strip() == words
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_while_the_client_still_listens(
     settings: Settings, number: signal.Signals
