@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["EMBEDDED_STEPS_SEC", "STEPS_SEC", "STREAMS_SEC"]
 
 # Requests and streams that are open; then they are cut off, with an event that says so.
-STREAMS_SEC: Final = 5
+STREAMS_SEC: Final = 4
 # Steps of jobs, in a worker of its own. What is not done by then is done again by another one.
 STEPS_SEC: Final = 7
 # The same in the API's worker, which stops after the streams.
