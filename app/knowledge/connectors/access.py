@@ -7,7 +7,7 @@ less time than git or HTTP take to load.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never
 
 from pydantic import TypeAdapter
 
@@ -121,6 +121,8 @@ class Access:
                 yield RemoteSnapshot(self._github(config).list(state))
             case WebConfig():
                 yield RemoteSnapshot(self._web(config).start(state))
+            case _:
+                assert_never(config)
 
     def fetch(
         self, config: SourceConfig, entry: Entry, state: Mapping[str, Any], *, depth: int
