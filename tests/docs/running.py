@@ -16,6 +16,9 @@ BY_MAIL: Final = "what it needs comes by mail"
 BY_CI: Final = "CI runs it"
 HUB: Final = "the model comes from a hub"
 ELSEWHERE: Final = "it is elsewhere"
+OUTSIDE: Final = "it changes what is outside of the repository"
+DOCKER: Final = "needs a Docker engine or a Kubernetes cluster"
+BY_A_TEST: Final = "tests/test_backup.py does it"
 T = TypeVar("T")
 
 # What can't be run here, and why.
@@ -26,9 +29,16 @@ NOT_RUN: Final = {
     ("docs/accounts.md", "curl -s localhost:8000/v1/login/verify"): BY_MAIL,
     ("docs/accounts.md", "curl -s localhost:8000/v1/tokens"): BY_MAIL,
     ("docs/accounts.md", "curl -s -X DELETE localhost:8000/v1/me"): BY_MAIL,
+    ("docs/cli.md", "ln -s"): OUTSIDE,
+    ("docs/cli.md", "brag --install-completion"): OUTSIDE,
     ("docs/configuration.md", "EMBEDDING_MODEL="): HUB,
     ("docs/configuration.md", "RERANKER_MODEL="): HUB,
     ("docs/configuration.md", "PORT=8001 make run-dev"): FOR_EVER,
+    ("docs/deployment.md", "git clone"): OUTSIDE,
+    ("docs/deployment.md", "printf"): DOCKER,
+    ("docs/deployment.md", "kubectl"): DOCKER,
+    ("docs/deployment.md", "pg_dump"): BY_A_TEST,
+    ("docs/deployment.md", "createdb"): BY_A_TEST,
     ("docs/ingestion.md", ".venv/bin/python -m app ingest https://"): ELSEWHERE,
     ("docs/sources.md", "DATABASE_URL=postgres://... make worker"): FOR_EVER,
 }
@@ -36,6 +46,11 @@ NOT_RUN: Final = {
 # What stands for names that a reader replaces.
 GIVEN: Final = {
     ("README.md", ".venv/bin/python -m app ingest PATH"): {"PATH": "docs"},
+    ("docs/cli.md", "export BRAG_URL"): {
+        "https://brag.example.org": "http://localhost:8000",
+        "ingest handbook": "ingest docs",
+    },
+    ("docs/deployment.md", "PATH="): {"$PWD/var": "$VAR_DIR", "brag.dump": "$VAR_DIR/brag.dump"},
     ("docs/evaluation.md", ".venv/bin/python -m app eval DIR"): {"DIR": "evaluation/brag_docs"},
     ("docs/ingestion.md", ".venv/bin/python -m app ingest PATH"): {"PATH": "docs"},
     ("docs/sources.md", "curl -s localhost:8000/v1/sources"): {

@@ -33,23 +33,24 @@ class Shell:
 
     def run(self, block: Block) -> str:
         """Run a block; return what it printed."""
-        text = re.sub(r"(localhost|127\.0\.0\.1):8000", self._address, block.text)
+        text = block.text
         for name, value in (of(GIVEN, block) or {}).items():
             text = text.replace(name, value)
+        text = re.sub(r"(localhost|127\.0\.0\.1):8000", self._address, text)
         if block.language == "python":
-            return self._execute([sys.executable, "-"], text, block)
+            return self._execute([sys.executable, "-c", text], block)
         script = f"{PRELUDE}{text}\nset +a\nenv -0 > '{self._variables}'"
-        printed = self._execute(["bash", "-s"], script, block)
+        printed = self._execute(["bash", "-c", script], block)
         variables = self._variables.read_text().removesuffix("\0").split("\0")
         self._environment = dict(variable.split("=", 1) for variable in variables)
         for name, key in (of(THEN, block) or {}).items():
             self._environment[name] = _field(printed, key)
         return printed
 
-    def _execute(self, command: list[str], text: str, block: Block) -> str:
+    def _execute(self, command: list[str], block: Block) -> str:
         ended = subprocess.run(
             command,
-            input=text,
+            stdin=subprocess.DEVNULL,
             cwd=ROOT,
             env=self._environment,
             capture_output=True,
@@ -57,7 +58,7 @@ class Shell:
             timeout=TIMEOUT_SEC,
             check=False,
         )
-        assert ended.returncode == 0, f"{block}\n{text}\n{ended.stdout}\n{ended.stderr}"
+        assert ended.returncode == 0, f"{block}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout
 
 

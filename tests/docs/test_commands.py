@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import re
 import shutil
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import Settings
+from settings import ROOT, Settings
 from tests.conftest import MODELS_DIR
 from tests.docs.blocks import PAGES, Block, read_blocks
 from tests.docs.running import GIVEN, NOT_RUN, SERVERS, THEN, of
@@ -58,7 +59,13 @@ async def test_what_a_page_says_to_type_works(page: str, filled: Path, tmp_path:
     variables = {"SECRET_KEY": SECRET, **SERVERS.get(page, {})}
     async with running(var_dir, "app", "serve", **variables) as (client, _):
         address = client.base_url.netloc.decode()
-        own = environment(var_dir, PORT=address.rpartition(":")[2], **variables)
+        own = environment(
+            var_dir,
+            PORT=address.rpartition(":")[2],
+            # `brag` stands in the repository's root.
+            PATH=f"{ROOT}{os.pathsep}{os.environ['PATH']}",
+            **variables,
+        )
         shell = Shell(address, own, tmp_path)
 
         shown: tuple[str, str] | None = None
