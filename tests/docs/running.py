@@ -45,7 +45,7 @@ NOT_RUN: Final = {
 
 # What stands for names that a reader replaces.
 GIVEN: Final = {
-    ("README.md", ".venv/bin/python -m app ingest PATH"): {"PATH": "docs"},
+    ("README.md", "./brag ingest PATH"): {"PATH": "docs"},
     ("docs/cli.md", "export BRAG_URL"): {
         "https://brag.example.org": "http://localhost:8000",
         "ingest handbook": "ingest docs",
