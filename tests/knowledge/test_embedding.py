@@ -1,8 +1,11 @@
 """The embedder with the real default model."""
 
 import asyncio
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from app.core.exceptions import StartupError
 from app.knowledge.embedding import Embedder
 from app.knowledge.model_files import DEFAULT_MODEL, prepare_model
-from settings import load_settings
+from settings import ROOT, load_settings
 
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 # As sentence-transformers' documentation prints them for this model, in fp32.
@@ -131,3 +134,18 @@ def test_a_model_that_is_no_model_is_named(model_dir: Path, tmp_path: Path) -> N
     (folder / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(StartupError, match=f"cannot be loaded from {folder}"):
         Embedder.load(DEFAULT_MODEL, folder)
+
+
+def test_the_engine_below_tells_its_maker_nothing(model_dir: Path, tmp_path: Path) -> None:
+    """It would keep an id of this machine in the home folder, and what is still to be sent."""
+    program = (
+        "from pathlib import Path; from app.knowledge.embedding import Embedder;"
+        f"Embedder.load({DEFAULT_MODEL!r}, Path({str(model_dir)!r})).embed(['a text'])"
+    )
+    own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=own | {"HOME": str(tmp_path)}, check=True
+    )
+
+    assert not list(tmp_path.rglob("*"))
