@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_what_a_page_says_to_type_works(page: str, filled: Path, tmp_path: Path) -> None:
     var_dir = tmp_path / "var"
     # Python's own copies belong to who makes them; as root, PostgreSQL is somebody else.
-    await asyncio.to_thread(subprocess.run, ["cp", "-a", filled, var_dir], check=True)
-    variables = {"SECRET_KEY": SECRET, **SERVERS.get(page, {})}
+    await asyncio.to_thread(subprocess.check_call, ["cp", "-a", filled, var_dir])
+    variables: dict[str, Any] = {"SECRET_KEY": SECRET, **SERVERS.get(page, {})}
     async with running(var_dir, "app", "serve", **variables) as (client, _):
         address = client.base_url.netloc.decode()
         own = environment(
