@@ -1,5 +1,6 @@
 """The view of what bRAG knows: adding to it, watching that, and what comes of it."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -186,6 +187,25 @@ async def test_an_upload_that_is_too_large_says_so_and_can_be_sent_again(
     await expect(refused).to_contain_text("larger than 2000 bytes")
     await expect(refused.get_by_role("button", name=re.compile("^Try again"))).to_be_visible()
     await expect(part(site.page, "Ingestions")).to_contain_text("small.md")
+
+
+async def test_an_upload_goes_on_when_its_view_is_left(view: Site) -> None:
+    page, left = view.page, asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await left.wait()
+        await route.continue_()
+
+    await page.route("**/v1/documents", hold)
+    await drop(page, {"boat.md": BOAT})
+    await page.get_by_text("Uploading").wait_for()
+    await page.get_by_role("link", name="Search").click()
+    await expect(page.get_by_role("heading", name="Search")).to_be_visible()
+    left.set()
+
+    await expect(page.get_by_role("status").filter(has_text="boat.md uploaded")).to_be_visible()
+    await page.get_by_role("link", name="Knowledge").click()
+    await expect(part(page, "Ingestions").get_by_role("listitem")).to_contain_text("of 1 document")
 
 
 @pytest.mark.usefixtures("worker")
