@@ -19,6 +19,14 @@ ENDING_SEC = 10
 T = TypeVar("T")
 
 
+class _Exit(Exception):
+    """The command ends with this code."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class Session:
     """A connection, and where its coroutines run."""
 
@@ -37,12 +45,17 @@ class Session:
         async def awaited() -> T:
             try:
                 return await function(*arguments)
+            except SystemExit as error:
+                # Rich raises it when nobody reads any more. It would end the loop below us.
+                raise _Exit(error.code) from None
             finally:
                 ended.set()
 
         future = self._portal.start_task_soon(awaited)
         try:
             return future.result()
+        except _Exit as error:
+            raise SystemExit(error.code) from None
         except KeyboardInterrupt:
             future.cancel()
             ended.wait(ENDING_SEC)

@@ -64,7 +64,7 @@ def _serve(stream: "BufferedRWPair[Any, Any]") -> None:
         stream.flush()
         try:
             if subject is None:
-                subject = pickle.loads(setup)()  # noqa: S301 # nosec B301 -- both ends are bRAG
+                subject = pickle.loads(setup)()  # noqa: S301 # nosec B301
             method, args, kwargs, (current, fields) = pickle.loads(request)  # noqa: S301 # nosec B301
             request_id.set(current)
             log_fields.set(fields)

@@ -68,7 +68,7 @@ class Slots:
         async with self._free:
             child, reply = await self._call(request, timeout_sec)
             self._put_back(child)
-        succeeded, result, stages = pickle.loads(reply)  # noqa: S301 # nosec B301 -- both ends are bRAG
+        succeeded, result, stages = pickle.loads(reply)  # noqa: S301 # nosec B301
         for timed in stages:
             tell(timed)
         if not succeeded:
