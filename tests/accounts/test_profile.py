@@ -89,6 +89,8 @@ async def test_a_new_account_tells_nothing_of_its_owner(
         "name": "",
         "software_background": None,
         "hardware_background": None,
+        "auth": "required",
+        "csrf_token": None,
     }
 
 
@@ -114,7 +116,7 @@ async def test_an_account_is_changed_where_something_is_said(
     assert told(second) == ("Ann", "expert", "beginner")
     assert told(third) == ("Ann", None, "beginner")
     assert told(fourth) == ("", None, "beginner")
-    assert shown == fourth
+    assert shown == fourth | {"auth": "required", "csrf_token": None}
 
 
 async def test_what_is_no_profile_is_refused(
@@ -303,7 +305,7 @@ async def test_without_auth_the_account_is_the_local_one_and_stays(
     shown = await api.get("/v1/me")
     deleted = await api.delete("/v1/me")
 
-    assert shown.json() == renamed.json()
+    assert shown.json() == renamed.json() | {"auth": "off", "csrf_token": None}
     assert shown.json()["id"] == str(LOCAL_ACCOUNT)
     assert shown.json()["name"] == "Desk"
     assert deleted.status_code == 409

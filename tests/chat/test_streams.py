@@ -213,7 +213,7 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_the_upstream_call_ends
         reader, writer = await asyncio.open_connection(*address)
         body = b'{"message": "Hi"}'
         writer.write(
-            b"POST /v1/completion-stream HTTP/1.1\r\nhost: x\r\n"
+            b"POST /v1/completion-stream HTTP/1.1\r\nhost: localhost\r\n"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
         )
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
