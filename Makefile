@@ -22,10 +22,10 @@ worker: prepare ## Ingest for the DATABASE_URL that an API serves; as many of th
 	@exec $(BIN)/python -m app.worker
 
 test: install-dev prepare ## Run the tests, in parallel
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(BIN)/python -m pytest -n auto
 
 test-browser: install-dev prepare ## Run the tests of the page, in a real Chromium
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) tests/web/browser
+	$(BIN)/python -m pytest -n auto tests/web/browser
 
 test-clients: prepare examples/.venv/installed ## Ask with openai, LangChain and llm
 	examples/.venv/bin/python examples/openai_clients.py
@@ -87,9 +87,6 @@ pre-commit: install-dev ## Check every commit from now on
 clean: ## Remove .venv, caches and all local data
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-# Tests wait half of the time.
-TEST_PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(os.cpu_count() * 3 // 2)')
 
 # A little below what is measured now, so that only a change for the worse fails.
 EVAL_FLOORS := ndcg@10=0.60 recall@5=0.60 gold@5=0.46 citation_precision=0.89 refused=0.83
