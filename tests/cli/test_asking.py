@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,27 +53,6 @@ async def breaking(url: str, after: bytes) -> AsyncIterator[tuple[str, list[byte
 
     async with await asyncio.start_server(pass_on, "127.0.0.1") as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
-
-
-async def test_a_reader_that_has_left_ends_it_without_a_word(
-    settings: Settings, tmp_path: Path
-) -> None:
-    async with open_elsewhere(settings, tmp_path / "nowhere") as (elsewhere, _):
-        nobody, end = os.pipe()
-        os.close(nobody)
-        process = await asyncio.create_subprocess_exec(
-            *elsewhere.command("ask", "Can ducks swim?"),
-            cwd=ROOT,
-            env=elsewhere.environment,
-            stdout=end,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        os.close(end)
-        async with asyncio.timeout(60):
-            _, said = await process.communicate()
-
-    assert process.returncode == 1
-    assert said == b""
 
 
 async def test_an_answer_has_footnotes_with_quotes_and_links(
