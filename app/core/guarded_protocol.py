@@ -132,9 +132,10 @@ class GuardedProtocol(HttpToolsProtocol):
             # The parser would take the body for another request.
             self._refusal = (400, "upgrade_with_body", "Send a body without `Upgrade`.")
             raise _Refused
+        # Which fails for a target that is no path: then no request has begun.
+        super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._body_until = self.loop.time() + self.limits.body_pause_sec
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which buys time for the next."""

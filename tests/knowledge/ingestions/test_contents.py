@@ -163,14 +163,15 @@ def test_what_a_failing_disk_hides_is_not_removed(
     runs.run({name: f"# {name}\n\nText.\n" for name in names})
     scandir = os.scandir
 
-    def fail(path: Path) -> object:
-        if Path(path).name == "disk":
+    def fail(path: Path | int) -> object:
+        if not isinstance(path, int) and Path(path).name == "disk":
             raise OSError(errno.EIO, "Input/output error")
         return scandir(path)
 
     # No permission can keep a folder from root, and a disk that fails can't be made here.
-    monkeypatch.setattr(os, "scandir", fail)
-    run = runs.run({"c.md": None})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", fail)
+        run = runs.run({"c.md": None})
 
     assert run["deleted"] == 1
     skipped = fetch(
