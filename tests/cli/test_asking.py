@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -144,6 +145,36 @@ async def test_what_documents_and_models_say_does_not_move_the_cursor(
 
     assert "\x1b" not in answer.stdout
     assert answer.stdout.startswith("Ducks \\x1b[2Jcan\tswim.\\u2028\n[1]\n")
+
+
+async def test_a_reader_that_leaves_in_the_middle_ends_it_without_a_word(
+    upstream_settings: Settings, upstream: Upstream, ingest: Ingest, tmp_path: Path
+) -> None:
+    """As `brag ask ... | head -1`."""
+    await ingest({"ducks.md": DUCKS})
+    pieces: Pieces = asyncio.Queue()
+    upstream.behave = upstream.types(pieces)
+    async with open_elsewhere(upstream_settings, tmp_path) as (elsewhere, _):
+        reader, writer = os.pipe()
+        asking = await asyncio.create_subprocess_exec(
+            *elsewhere.command("ask", "Can ducks swim?"),
+            env=elsewhere.environment,
+            cwd=ROOT,
+            stdout=writer,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(writer)
+        async with asyncio.timeout(60):
+            pieces.put_nowait("Ducks can swim very well. [1]\n")
+            with os.fdopen(reader, "rb") as stdout:
+                first = await asyncio.to_thread(stdout.readline)
+            # What is left to print are footnotes.
+            pieces.put_nowait(None)
+            _, said = await asking.communicate()
+
+    assert first == b"Ducks can swim very well. [1]\n"
+    assert said == b""
+    assert asking.returncode == 1
 
 
 async def test_ctrl_c_stops_the_answer_that_would_be_json(
