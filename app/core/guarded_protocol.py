@@ -54,6 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._given_up = False
         self._requests = 0
+        self._body_parts = 0
         # Since a head's first whole packet, and since a body's last byte.
         self._head_bytes = 0
         self._trailer_bytes = 0
@@ -92,7 +93,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take what has come, within the limits."""
         if self._given_up:
             return
-        requests, was_in_head, had_body = self._requests, self._in_head, self._body_until
+        requests, was_in_head, body_parts = self._requests, self._in_head, self._body_parts
         super().data_received(data)
         if self._given_up or self.transport.is_closing():
             return
@@ -100,7 +101,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if was_in_head and self._in_head:
                 self._head_bytes += len(data)
             if self._in_body:
-                no_body = had_body == self._body_until
+                no_body = body_parts == self._body_parts
                 self._trailer_bytes = self._trailer_bytes + len(data) if no_body else 0
         if max(self._head_bytes, self._trailer_bytes) > self.limits.head_bytes:
             self._refuse(*self._head_too_large())
@@ -139,9 +140,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which buys time for the next."""
+        self._body_parts += 1
         now = self.loop.time()
         earned = len(body) / self.limits.body_bytes_per_sec
-        # A little more than it was, so that every part is seen.
         self._body_until = min(
             max(self._body_until, now) + earned, now + self.limits.body_pause_sec
         )

@@ -232,6 +232,16 @@ async def test_a_body_that_comes_slowly_but_fast_enough_is_taken(server: Server)
     assert server.seen == ["2400 bytes"]
 
 
+async def test_a_large_body_that_comes_at_once_is_taken(server: Server) -> None:
+    """Many of its packets within one tick of the clock."""
+    body = "x" * 8_000_000
+    head = f"{HEAD}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    answers = [await send(server, head + body) for _ in range(5)]
+
+    assert [answer.status for answer in answers] == [200] * 5
+
+
 async def test_a_client_that_waits_for_the_server_is_waited_for(server: Server) -> None:
     """It has sent as much as is taken before the route reads it."""
     body = "x" * 3_000_000
