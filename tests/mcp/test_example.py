@@ -19,7 +19,7 @@ async def test_the_example_searches_and_asks(settings: Settings, ingest: Ingest)
             f"{url}/mcp",
             "When does the ferry leave?",
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ,
+            env=dict(os.environ),
         )
         output, _ = await asyncio.wait_for(process.communicate(), 60)
 

@@ -1,5 +1,6 @@
 """`python -m app mcp` in a process of its own, as clients start it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,13 +8,14 @@ import sys
 
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 
 from app.core.database import Database
 from app.main import create_app
 from settings import ROOT, Settings
 from tests.accounts.people import auth_required, join, log_in, new_token
 from tests.conftest import Ingest
+from tests.cutting import open_wire
 from tests.mcp.clients import connect, text_of
 from tests.processes import environment
 from tests.serving import serve
@@ -79,6 +81,29 @@ async def test_calls_are_passed_on_to_a_server_elsewhere(
     assert refused.is_error
     assert text_of(refused) == "This token lacks the scope ask."
     assert text_of(wrong) == "top_k: Input should be greater than or equal to 1"
+
+
+async def test_a_server_elsewhere_may_be_away_for_a_while(
+    settings: Settings, ingest: Ingest
+) -> None:
+    await ingest(FERRY)
+    async with (
+        serve(create_app(settings)) as url,
+        open_wire(url) as wire,
+        Client(_command(settings, "--url", wire.url)) as client,
+        asyncio.timeout(60),
+    ):
+        before = await client.call_tool("search", {"query": "ferry"})
+        wire.cut()
+        away = await client.call_tool("search", {"query": "ferry"})
+        with pytest.raises(MCPError, match="can't be reached"):
+            await client.list_tools(cache_mode="bypass")
+        wire.mend()
+        after = await client.call_tool("search", {"query": "ferry"})
+
+    assert away.is_error
+    assert "can't be reached" in text_of(away)
+    assert text_of(after) == text_of(before)
 
 
 def test_a_server_that_is_not_there_is_told_of_in_a_sentence(unused_url: str) -> None:

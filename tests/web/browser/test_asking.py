@@ -9,10 +9,10 @@ from playwright.async_api import Page, Route, expect
 
 from settings import Settings
 from tests.conftest import Ingest
+from tests.cutting import Wire, open_wire
 from tests.upstream import Upstream
 from tests.web.asking import BOAT, QUESTION, ask, begin, finished, types
 from tests.web.conftest import OpenSite, Site
-from tests.web.cutting import Wire, open_wire
 
 
 @pytest.fixture

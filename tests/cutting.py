@@ -1,4 +1,4 @@
-"""A connection that can be cut: a proxy between the browser and bRAG."""
+"""A connection that can be cut: a proxy between a client and bRAG."""
 
 import asyncio
 from collections.abc import AsyncIterator
