@@ -51,6 +51,14 @@ def run(program: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def elsewhere(database_url: str, folder: Path) -> Settings:
+    """Settings for a machine that has nothing but the models."""
+    var_dir = folder / "elsewhere"
+    var_dir.mkdir()
+    (var_dir / "models").symlink_to(MODELS_DIR)
+    return Settings(database_url=database_url, var_dir=var_dir)
+
+
 def quietly(*_: object) -> None:
     """Show no progress."""
 
@@ -73,6 +81,39 @@ async def finds(client: httpx2.AsyncClient, path: str) -> bool:
 async def is_ready(client: httpx2.AsyncClient) -> bool:
     parts = (await client.get("/readiness")).json()["parts"]
     return bool(parts["index"]["status"] == "ok" and parts["index"]["lag_changes"] == 0)
+
+
+async def test_a_dump_replaces_what_a_new_bRAG_has_made(  # noqa: N802 -- its name
+    settings: Settings, ingest: Ingest, new_database_url: str, tmp_path: Path
+) -> None:
+    """While that runs; then it is started anew."""
+    assert settings.database_url
+    await ingest(FILES)
+    async with open_client(settings) as client:
+        before = await ask(client), await search(client)
+    dump = tmp_path / "brag.dump"
+    url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(run, "pg_dump", "--format=custom", f"--file={dump}", url)
+    restored = elsewhere(new_database_url, tmp_path)
+
+    async with open_client(restored) as client:
+        nothing = await search(client)
+        await asyncio.to_thread(
+            run,
+            "pg_restore",
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--single-transaction",
+            f"--dbname={new_database_url}",
+            str(dump),
+        )
+    async with open_client(restored) as client:
+        await eventually(lambda: is_ready(client))
+        after = await ask(client), await search(client)
+
+    assert nothing == []
+    assert after == before
 
 
 async def test_what_pg_dump_has_kept_answers_as_before(
@@ -101,10 +142,7 @@ async def test_what_pg_dump_has_kept_answers_as_before(
         f"--dbname={new_database_url}",
         str(dump),
     )
-    var_dir = tmp_path / "elsewhere"
-    var_dir.mkdir()
-    (var_dir / "models").symlink_to(MODELS_DIR)
-    restored = Settings(database_url=new_database_url, var_dir=var_dir)
+    restored = elsewhere(new_database_url, tmp_path)
     async with open_client(restored) as client:
         await eventually(lambda: is_ready(client))
         after = await ask(client), await search(client)

@@ -91,6 +91,7 @@ def test_a_pod_of_brag_fits_the_image(name: str) -> None:
     # The model is in the image: nothing may be mounted over it.
     assert not {"/brag", "/brag/var", "/brag/var/models"} & mounts
     assert running["image"] == container("api")["image"]
+    assert pod["enableServiceLinks"] is False, "names of services are names of settings, too"
 
 
 def test_selectors_find_their_pods_and_ports_their_containers() -> None:

@@ -39,6 +39,7 @@ NOT_RUN: Final = {
     ("docs/deployment.md", "kubectl"): DOCKER,
     ("docs/deployment.md", "pg_dump"): BY_A_TEST,
     ("docs/deployment.md", "createdb"): BY_A_TEST,
+    ("docs/deployment.md", "pg_restore"): BY_A_TEST,
     ("docs/deployment.md", "PATH="): BY_A_TEST,
     ("docs/evaluation.md", ".venv/bin/python -m app eval DIR"): BY_CI,
     ("docs/ingestion.md", ".venv/bin/python -m app ingest https://"): ELSEWHERE,
