@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from io import TextIOWrapper
 from typing import Any, Final
 
 import typer
@@ -12,10 +13,11 @@ from rich.console import Console
 from rich.text import Text
 
 from app.cli.answering import Answered, print_answer
-from app.cli.errors import RequestFailed
+from app.cli.errors import RequestFailed, described
 from app.cli.footnotes import print_sources
 from app.cli.printing import printable, printable_lines
 from app.cli.session import Session
+from app.core.text import storable
 
 __all__ = ["Conversation"]
 
@@ -53,6 +55,9 @@ class Conversation:
         """Look whether somebody is there."""
         self.is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not self.as_json
         self._console = Console(highlight=False)
+        if isinstance(sys.stdin, TextIOWrapper):
+            # What can't be decoded is one line's fault.
+            sys.stdin.reconfigure(errors="surrogateescape")
 
     def hold(self) -> None:
         """Answer lines until there is none any more."""
@@ -72,7 +77,7 @@ class Conversation:
             except RequestFailed as error:
                 self.failures += 1
                 if self.as_json:
-                    self._print_json({"error": {"code": error.code, "message": error.message}})
+                    self._print_json({"error": described(error)})
                 typer.echo(error, err=True)
 
     def resume(self, prefix: str | None) -> None:
@@ -137,6 +142,11 @@ class Conversation:
             self._ask(line)
 
     def _ask(self, question: str) -> None:
+        try:
+            storable(question)
+        except ValueError as error:
+            # Bytes that are no UTF-8, as a rule.
+            raise RequestFailed("invalid_request", f"The question {error}.") from None
         if self.chat_id is None:
             self.chat_id = self.session.run(self.session.connection.post, "/v1/chats")["id"]
         connection, path = self.session.connection, f"/v1/chats/{self.chat_id}/messages"

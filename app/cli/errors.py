@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["RequestFailed"]
+from app.core.exceptions import AppError, StartupError
+
+__all__ = ["RequestFailed", "described"]
 
 
 class RequestFailed(Exception):
@@ -24,3 +26,10 @@ class RequestFailed(Exception):
         self.status = status
         self.retry_after_sec = retry_after_sec
         super().__init__(message)
+
+
+def described(error: AppError | StartupError | RequestFailed) -> dict[str, object]:
+    """Say what went wrong as the API does."""
+    if isinstance(error, StartupError):
+        return {"code": "startup_error", "message": str(error), "details": {}}
+    return {"code": error.code, "message": error.message, "details": error.details}

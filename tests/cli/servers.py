@@ -59,6 +59,7 @@ class Elsewhere:
                 input="".join(f"{line}\n" for line in lines),
                 capture_output=True,
                 text=True,
+                errors="surrogateescape",
                 timeout=120,
                 check=False,
             )

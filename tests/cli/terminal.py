@@ -6,6 +6,7 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,13 @@ __all__ = ["CTRL_C", "CTRL_D", "TAB", "Terminal", "open_terminal"]
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 TAB = "\t"
+
+# Ctrl-C goes to whom the terminal controls.
+IN_CONTROL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-Z\\-_=>])")
 
@@ -84,15 +92,13 @@ def open_terminal(
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-c", IN_CONTROL, *command],
         cwd=ROOT,
         env={"TERM": "xterm-256color", **environment},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        # Ctrl-C goes to whom the terminal controls.
-        preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 -- one system call
     )
     os.close(theirs)
     try:

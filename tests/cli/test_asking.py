@@ -114,6 +114,26 @@ async def test_what_a_server_refuses_is_said_with_what_to_do(
     assert "must look like https://" in strange.stderr
 
 
+async def test_words_that_are_no_utf_8_are_refused_in_a_sentence(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with open_elsewhere(settings, tmp_path) as (elsewhere, _):
+        asked = await elsewhere.run("ask", "how \udcff")
+        searched = await elsewhere.run("search", "how \udcff", "--json")
+        chatted = await elsewhere.run("chat", "--json", lines=["how \udcff", "Can ducks swim?"])
+
+    words = "must not contain half of a surrogate pair."
+    assert asked.stderr == f"The question {words}\n"
+    assert json.loads(searched.stdout)["error"]["message"] == f"The query {words}"
+    refused, answered = map(json.loads, chatted.stdout.splitlines())
+    assert refused["error"] == {
+        "code": "invalid_request",
+        "message": f"The question {words}",
+        "details": {},
+    }
+    assert answered["role"] == "assistant"
+
+
 async def test_an_answer_goes_on_across_a_connection_that_breaks(
     upstream_settings: Settings, upstream: Upstream, ingest: Ingest, tmp_path: Path
 ) -> None:

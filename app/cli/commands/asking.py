@@ -17,6 +17,7 @@ from app.cli.commands.shared import (
 )
 from app.cli.printing import print_json
 from app.core.exceptions import InvalidRequest
+from app.core.text import storable
 
 __all__ = ["cli"]
 
@@ -56,8 +57,8 @@ def ask(
 ) -> None:
     """Answer a question from the documents, and say where each statement stands.
 
-    Exit codes: 0 answered, also that nothing was found; 1 failed; 2 it can't be
-    asked for like this; 130 interrupted, which stops the answer.
+    Exit codes: 0 answered, also that nothing was found; 1 failed; 2 its options
+    make no sense; 130 interrupted, which stops the answer.
     """
     from app.cli.answering import print_answer, question_body
     from app.cli.session import open_session
@@ -109,7 +110,7 @@ def chat(
     answer, Ctrl-D ends. From a pipe, each line is a question.
 
     Exit codes: 0 done; 1 something failed, of a pipe's questions at least one;
-    2 it can't be asked for like this; 130 interrupted.
+    2 its options make no sense; 130 interrupted.
     """
     from app.cli.answering import question_body
     from app.cli.chatting import Conversation
@@ -148,8 +149,8 @@ def search(
 ) -> None:
     """Show the passages that fit a query best, without asking a language model.
 
-    Exit codes: 0 done, also when nothing was found; 1 failed; 2 it can't be
-    asked for like this; 130 interrupted.
+    Exit codes: 0 done, also when nothing was found; 1 failed; 2 its options
+    make no sense; 130 interrupted.
     """
     from app.cli.session import open_session
 
@@ -179,6 +180,7 @@ def _print_hits(hits: list[dict[str, Any]]) -> None:
 
 
 def _filled(words: str, name: str) -> str:
-    if not words.strip():
-        raise InvalidRequest(f"The {name} must not be empty.")
-    return words
+    try:
+        return storable(words)
+    except ValueError as error:
+        raise InvalidRequest(f"The {name} {error}.") from None

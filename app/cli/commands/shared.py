@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from app.cli.errors import RequestFailed
+from app.cli.errors import RequestFailed, described
 from app.cli.printing import print_json
 from app.core.exceptions import AppError, StartupError
 
@@ -74,16 +74,9 @@ def failures(
         yield
     except (AppError, StartupError, RequestFailed) as error:
         if as_json:
-            print_json({"error": _described(error)})
+            print_json({"error": described(error)})
         typer.echo(error, err=True)
         raise typer.Exit(code) from None
     except KeyboardInterrupt:
         typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _described(error: AppError | StartupError | RequestFailed) -> dict[str, object]:
-    """Say it as the API does."""
-    if isinstance(error, AppError | RequestFailed):
-        return {"code": error.code, "message": error.message, "details": error.details}
-    return {"code": "startup_error", "message": str(error), "details": {}}
