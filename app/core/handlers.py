@@ -9,8 +9,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from app.core.exceptions import AppError, InvalidRequest
+from app.core.exceptions import AppError, InvalidRequest, ReaderLeft
 from app.core.idempotency import Replayed
 from app.core.logs import request_id
 from app.core.models import ErrorBody, ErrorResponse
@@ -32,6 +33,7 @@ def install_handlers(app: FastAPI) -> None:
     """Render every error in the same shape, and what has been answered before as it was."""
     app.add_exception_handler(Replayed, _replayed)
     app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
@@ -68,6 +70,11 @@ async def _app_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         error_response(error).model_dump(mode="json"), error.status_code, headers=error.headers
     )
+
+
+async def _client_left(request: Request, _: Exception) -> JSONResponse:
+    """In the middle of its body."""
+    return await _app_error(request, ReaderLeft())
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.accounts.dependencies import CallerDep
 from app.core.exceptions import AppError
@@ -39,16 +39,22 @@ class _McpRoute(APIRoute):
 
 
 class _Handover(Response):
-    """Leaves a request to the SDK, whose answer this is."""
+    """Leaves a request, whose body has been read, to the SDK, whose answer this is."""
 
-    def __init__(self, service: McpService) -> None:
+    def __init__(self, service: McpService, message: bytes) -> None:
         super().__init__()
         self._service = service
+        self._message = message
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        unread: list[Message] = [{"type": "http.request", "body": self._message}]
+
+        async def receive_again() -> Message:
+            return unread.pop() if unread else await receive()
+
         try:
-            await self._service.handle(scope, receive, send)
+            await self._service.handle(scope, receive_again, send)
         except AppError as error:
             await _refusal(error)(scope, receive, send)
 
@@ -61,7 +67,8 @@ router = APIRouter(route_class=_McpRoute)
 async def mcp(request: Request, caller: CallerDep) -> Response:
     """Answer one message of an MCP client."""
     request.state.caller = caller
-    return _Handover(request.state.mcp)
+    # The SDK would call it a failure of ours when the client leaves meanwhile.
+    return _Handover(request.state.mcp, await request.body())
 
 
 def _refusal(error: AppError) -> JSONResponse:

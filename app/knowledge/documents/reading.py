@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
 
 from app.accounts.models import Visibility
 from app.core.exceptions import AppError, InvalidRequest
@@ -77,14 +76,10 @@ async def read_uploads(request: Request) -> list[Upload]:
         InvalidRequest: it can't be read, or there is nothing in it.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if media_type == "multipart/form-data":
-            return await _read_form(request)
-        if media_type == "application/json":
-            return [await _read_json(request)]
-    except ClientDisconnect:
-        # Nobody reads this, but it would be logged as a failure of ours.
-        raise InvalidRequest("The request was cut off.") from None
+    if media_type == "multipart/form-data":
+        return await _read_form(request)
+    if media_type == "application/json":
+        return [await _read_json(request)]
     raise UnsupportedBody
 
 
