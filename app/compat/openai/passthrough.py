@@ -21,6 +21,7 @@ from app.core.database import Database, Queries
 from app.core.exceptions import AppError
 from app.core.idempotency import NO_CLAIM
 from app.core.llm import ModelCall, Purpose, Usage, count_call
+from app.core.metrics import LLM_CALLS
 from app.core.prices import Prices
 from app.core.tasks import uninterrupted
 
@@ -88,12 +89,15 @@ class Passthrough:
             is_counted = bool(caller.spends) or self._prices.are_known
             adds_usage = is_counted and not request.wants_usage
             sent = request.with_usage() if adds_usage else request
-            relayed = await self._relay.stream(sent.encode(), keep_usage=not adds_usage)
+            # Whoever leaves meanwhile has used it.
             call.usage = Usage()
+            relayed = await self._relay.stream(sent.encode(), keep_usage=not adds_usage)
             events = self._events(call, relayed)
             # A generator that has not begun would not close the upstream call when it is closed.
             await anext(events)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, AppError):
+                call.usage = None
             await uninterrupted(self._end(call))
             raise
         return events
@@ -112,19 +116,21 @@ class Passthrough:
                 await self._end(call)
 
     async def _begin(self, request: ChatRequest, caller: Caller) -> _Call:
-        if not self._generation_limit:
-            return _Call(request, caller, None)
-        asked = Asked(
-            account_id=caller.account_id,
-            model=request.model,
-            process_id=self._live.process_id,
-            limit=self._generation_limit,
-        )
-        await self._live.begin_turn(begin_passthrough, asked)
+        asked = None
+        if self._generation_limit:
+            asked = Asked(
+                account_id=caller.account_id,
+                model=request.model,
+                process_id=self._live.process_id,
+                limit=self._generation_limit,
+            )
+            await self._live.begin_turn(begin_passthrough, asked)
+        LLM_CALLS.inc()
         return _Call(request, caller, asked)
 
     async def _end(self, call: _Call) -> None:
         """Count what was used, and that the answer is no longer in the making."""
+        LLM_CALLS.dec()
         spent = _tokens(call) if call.caller.spends else 0
         if call.usage is not None:
             cost = self._prices.cost(call.request.model, call.usage)

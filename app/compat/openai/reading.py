@@ -50,6 +50,8 @@ PASSED_ON: Final = frozenset(
         "verbosity",
     }
 )
+# Of lists and objects in one of those; two are the most that any has.
+MAX_LEVELS: Final = 8
 READ: Final = frozenset(("model", "messages", "stream", "stream_options"))
 
 
@@ -97,7 +99,7 @@ def read_question(asked: ChatRequest, model: str) -> GivenQuestion:
     try:
         question = storable(last[1])
         # As PostgreSQL keeps them.
-        _storable(json.dumps([instructions, options], ensure_ascii=False))
+        _no_nul(json.dumps([instructions, options]))
     except ValueError as error:
         raise BadRequest(f"messages: {error}", param="messages") from None
     return GivenQuestion(
@@ -113,6 +115,8 @@ def _options(fields: Mapping[str, Any]) -> dict[str, Any]:
             if not is_harmless(value):
                 raise BadRequest(f"{name}: {problem}; {ELSEWHERE}", param=name, code="unsupported")
         elif name in PASSED_ON:
+            if _is_nested(value, MAX_LEVELS):
+                raise BadRequest(f"{name}: is nested too deeply", param=name)
             if value is not None:
                 options[name] = value
         elif name not in READ:
@@ -152,13 +156,18 @@ def _past(said: Sequence[tuple[str, str]]) -> list[PastMessage]:
     for role, together in groupby(said, key=itemgetter(0)):
         is_answer = role == ChatRole.ASSISTANT
         texts = [without_footnotes(text) if is_answer else text for _, text in together]
-        # They are told to a language model, and not stored.
-        own = "\n\n".join(texts).encode("utf-8", "replace").decode()
-        past.append(PastMessage(uuid4(), ChatRole(role), own))
+        past.append(PastMessage(uuid4(), ChatRole(role), "\n\n".join(texts)))
     return past
 
 
-def _storable(dumped: str) -> None:
+def _no_nul(dumped: str) -> None:
     if re.search(r"(?<!\\)(?:\\\\)*\\u0000", dumped):
         raise ValueError("must not contain a NUL character")
-    storable(dumped)
+
+
+def _is_nested(value: object, levels: int) -> bool:
+    """Whether a value has more levels of lists and objects than that."""
+    if not isinstance(value, dict | list):
+        return False
+    within = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_nested(one, levels - 1) for one in within)

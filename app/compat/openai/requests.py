@@ -1,6 +1,7 @@
 """Chat completions as they are asked for."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -12,6 +13,7 @@ from app.compat.openai.errors import BadRequest, UnsupportedMediaType
 __all__ = ["ChatRequest", "read_body", "required_text"]
 
 MAX_MODEL_CHARACTERS: Final = 200
+SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,17 @@ async def read_body(request: Request) -> dict[str, Any]:
     if media_type != "application/json":
         # A page of another origin may send anything else without asking first.
         raise UnsupportedMediaType
+    body = await request.body()
     try:
-        fields = json.loads(await request.body(), parse_constant=_no_constant, parse_float=_finite)
+        text = body.decode("utf-8-sig")
+        fields = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        if SURROGATE.search(text):
+            # Half of a pair is no character, and could neither be stored nor told in an error.
+            json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest(
+            "The body is not valid JSON: it has half of a surrogate pair.", code="invalid_json"
+        ) from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.", code="invalid_json") from None
     if not isinstance(fields, dict):

@@ -238,6 +238,7 @@ NOT_HERE: list[tuple[dict[str, Any], str | None]] = [
     ({"web_search_options": {}}, "web_search_options"),
     ({"temprature": 1}, "temprature"),
     ({"user": "a\0"}, "messages"),
+    ({"metadata": json.loads('{"a":' * 300 + "1" + "}" * 300)}, "metadata"),
     ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0]"),
     ({"messages": [{"role": "user", "content": 7}]}, "messages[0]"),
     ({"messages": [{"role": "tool", "content": "7"}, *ASKED]}, "messages[0]"),

@@ -16,6 +16,7 @@ from app.knowledge.embedding import Embedder
 from settings import Settings
 from tests.accounts.people import auth_required, bearer, join, log_in, new_token
 from tests.compat.openai.clients import HELLO, openai_client
+from tests.core.metrics import scrape
 from tests.support import eventually, fetch, open_client
 from tests.upstream import MODEL, USAGE, Pieces, Upstream, chunk, completion, sse, usage
 
@@ -254,11 +255,24 @@ async def test_when_its_reader_leaves_the_upstream_call_ends(
 ) -> None:
     pieces.put_nowait("One")
     body = {"model": MODEL, "messages": HELLO, "stream": True}
+
+    async def calls() -> float:
+        return (await scrape(upstream_api)).value("brag_llm_calls_in_progress")
+
+    before = await calls()
     async with upstream_api.stream("POST", "/v1/chat/completions", json=body) as response:
-        await anext(response.aiter_bytes())
+        # Whoever drops this has left.
+        chunks = response.aiter_bytes()
+        await anext(chunks)
+        assert await calls() == before + 1
 
     async with asyncio.timeout(5):
         await upstream.stream_ended.wait()
+
+    async def is_over() -> bool:
+        return await calls() == before
+
+    await eventually(is_over)
 
 
 async def test_the_upstream_gets_its_own_key_and_nothing_of_the_callers(
@@ -292,6 +306,33 @@ async def test_only_configured_models_are_passed_on(
     assert [request["model"] for request in upstream.requests] == [MODEL]
 
 
+async def test_who_leaves_in_the_middle_of_a_request_is_no_failure_of_ours(
+    api: httpx2.AsyncClient,
+) -> None:
+    paths = ("/v1/chat/completions", "/v1/embeddings", "/mcp", "/v1/documents")
+    host, port = api.base_url.host, api.base_url.port
+    before = await scrape(api)
+    for path in paths:
+        _, writer = await asyncio.open_connection(host, port)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            "Accept: application/json, text/event-stream\r\nContent-Length: 100\r\n\r\n{"
+        )
+        writer.write(head.encode())
+        # Time for it to arrive.
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+    async def are_counted() -> bool:
+        now = await scrape(api)
+        name, method, status = "brag_http_requests_total", "POST", "499"
+        return all(
+            now.since(before, name, method=method, route=path, status=status) == 1 for path in paths
+        )
+
+    await eventually(are_counted)
+
+
 GOOD = '{"model": "test-model", "messages": [{"role": "user"}]}'
 NO_REQUESTS = [
     ("{", 400),
@@ -304,6 +345,10 @@ NO_REQUESTS = [
     (GOOD.replace("}]}", '}], "stream": 1}'), 400),
     (GOOD.replace("}]}", '}], "stream_options": 1}'), 400),
     ("[" * 100_000, 400),
+    # Half of a surrogate pair, wherever it stands.
+    (GOOD.replace('"}]', '", "content": "\\ud83d"}]'), 400),
+    (GOOD.replace("test-model", "\\uD800"), 400),
+    (GOOD.replace("}]}", '}], "\\ude00": 1}'), 400),
     (" " * 2_000_000, 413),
     (GOOD, 415),
 ]
@@ -369,8 +414,14 @@ async def test_tokens_scopes_and_limits_hold(
     assert len(upstream.requests) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
 async def test_what_a_reader_has_used_who_left_is_counted(
-    upstream_settings: Settings, upstream: Upstream, database_url: str, embedder: Embedder
+    upstream_settings: Settings,
+    upstream: Upstream,
+    database_url: str,
+    embedder: Embedder,
+    *,
+    stream: bool,
 ) -> None:
     upstream.behave = upstream.hangs
     limited = upstream_settings.model_copy(
@@ -378,7 +429,9 @@ async def test_what_a_reader_has_used_who_left_is_counted(
     )
     async with open_client(limited) as api, openai_client(api) as client:
         long: Any = [{"role": "user", "content": "word " * 100}]
-        asking = asyncio.create_task(client.chat.completions.create(model=MODEL, messages=long))
+        asking: asyncio.Task[Any] = asyncio.create_task(
+            client.chat.completions.create(model=MODEL, messages=long, stream=stream)
+        )
 
         async def is_asked() -> bool:
             return bool(upstream.requests)
