@@ -113,6 +113,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(login_router)
     api.include_router(accounts_router, responses=NEEDS_TOKEN)
     api.include_router(chat_router, responses=NEEDS_SCOPE)
+    # The nearer to the top, the sooner found: for what is passed through, it matters.
+    api.include_router(openai_router)
     api.include_router(chats_router, responses=NEEDS_SCOPE)
     api.include_router(asking_router, responses=NEEDS_SCOPE)
     api.include_router(usage_router, responses=NEEDS_SCOPE)
@@ -123,6 +125,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api.include_router(compat_router)
     api.include_router(page_router(settings))
     api.include_router(mcp_router)
-    api.include_router(openai_router)
     describe_alike(api)
     return api

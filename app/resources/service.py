@@ -23,9 +23,12 @@ from app.chat.preparing import Preparer
 from app.chat.resuming import Resuming
 from app.chat.services import ChatService
 from app.chat.summaries import SUMMARY_SEC, Summaries
+from app.compat.openai.answering import Answering
+from app.compat.openai.catalogue import Catalogue
 from app.compat.openai.embedding import Embeddings
 from app.compat.openai.passthrough import Passthrough
 from app.compat.openai.relay import Relay, Upstream
+from app.compat.openai.services import OpenAIServices
 from app.core.asgi_transport import StreamingASGITransport
 from app.core.database import Database, Queries
 from app.core.exceptions import AppError
@@ -70,8 +73,7 @@ class Resources:
     live_model: LiveModel
     retriever: Retriever
     chat: ChatService
-    passthrough: Passthrough
-    embeddings: Embeddings
+    openai: OpenAIServices
     resuming: Resuming
     mailer: Mailer
     token_watch: TokenWatch
@@ -233,14 +235,18 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             live_model,
             retriever,
             chat,
-            Passthrough(
-                database,
-                live,
-                Relay(upstream, timeout_sec=settings.generation_timeout_sec),
-                generation_limit=settings.generation_limit,
-                prices=prices,
+            OpenAIServices(
+                Catalogue(settings.models),
+                Answering(settings, chat),
+                Passthrough(
+                    database,
+                    live,
+                    Relay(upstream, timeout_sec=settings.generation_timeout_sec),
+                    generation_limit=settings.generation_limit,
+                    prices=prices,
+                ),
+                Embeddings(lambda: live_model.current.embedder),
             ),
-            Embeddings(lambda: live_model.current.embedder),
             resuming,
             Mailer(settings),
             TokenWatch(database),

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from app.accounts.dependencies import AskerDep, AskScopeDep, StreamDep
 from app.compat.openai.catalogue import Model, ModelList
-from app.compat.openai.dependencies import AnsweringDep, CatalogueDep, EmbeddingsDep, PassthroughDep
+from app.compat.openai.dependencies import OpenAIServicesDep
 from app.compat.openai.errors import OpenAIErrorResponse, OpenAIRoute, encode_error
 from app.compat.openai.requests import ChatRequest, read_body
 from app.compat.openai.schemas import (
@@ -52,9 +52,9 @@ router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, respo
 
 
 @router.get("/models")
-async def list_models(catalogue: CatalogueDep, _: AskScopeDep) -> ModelList:
+async def list_models(services: OpenAIServicesDep, _: AskScopeDep) -> ModelList:
     """The models that chat completions can be asked of; `brag` answers from your documents."""
-    return catalogue.list()
+    return services.catalogue.list()
 
 
 @router.get(
@@ -72,9 +72,9 @@ async def list_models(catalogue: CatalogueDep, _: AskScopeDep) -> ModelList:
         ]
     },
 )
-async def get_model(request: Request, catalogue: CatalogueDep, _: AskScopeDep) -> Model:
+async def get_model(request: Request, services: OpenAIServicesDep, _: AskScopeDep) -> Model:
     """One of them."""
-    return catalogue.find(request.path_params["model"])
+    return services.catalogue.find(request.path_params["model"])
 
 
 @router.post(
@@ -84,12 +84,7 @@ async def get_model(request: Request, catalogue: CatalogueDep, _: AskScopeDep) -
     openapi_extra=CHAT_REQUEST,
 )
 async def create_chat_completion(
-    request: Request,
-    caller: AskerDep,
-    catalogue: CatalogueDep,
-    answering: AnsweringDep,
-    passthrough: PassthroughDep,
-    stream: StreamDep,
+    request: Request, caller: AskerDep, services: OpenAIServicesDep, stream: StreamDep
 ) -> Response:
     """Answer as OpenAI does: from your documents with the model `brag`, else passed through.
 
@@ -97,18 +92,18 @@ async def create_chat_completion(
     is stored.
     """
     asked = ChatRequest.of(await read_body(request))
-    model = catalogue.grounded(asked.model)
+    model = services.catalogue.grounded(asked.model)
     if asked.is_streamed:
         opening = (
-            passthrough.stream(asked, caller)
+            services.passthrough.stream(asked, caller)
             if model is None
-            else answering.stream(asked, model, caller)
+            else services.answering.stream(asked, model, caller)
         )
         return stream(await while_reader_waits(request, opening), encode_error=encode_error)
     if model is None:
-        answer = await while_reader_waits(request, passthrough.complete(asked, caller))
+        answer = await while_reader_waits(request, services.passthrough.complete(asked, caller))
         return Response(answer, media_type="application/json")
-    completing = answering.complete(asked, model, caller)
+    completing = services.answering.complete(asked, model, caller)
     return JSONResponse(await while_reader_waits(request, completing))
 
 
@@ -119,8 +114,8 @@ async def create_chat_completion(
     openapi_extra=EMBEDDING_REQUEST,
 )
 async def create_embeddings(
-    request: Request, embeddings: EmbeddingsDep, caller: AskScopeDep
+    request: Request, services: OpenAIServicesDep, caller: AskScopeDep
 ) -> Response:
     """Embed texts with the knowledge base's own model, as its passages are embedded."""
-    embedding = embeddings.create(await read_body(request), caller)
+    embedding = services.embeddings.create(await read_body(request), caller)
     return Response(await while_reader_waits(request, embedding), media_type="application/json")

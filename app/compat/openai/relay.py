@@ -57,7 +57,9 @@ class Relay:
     """Passes chat completions through within a time limit, with every failure an `AppError`."""
 
     def __init__(self, upstream: Upstream, *, timeout_sec: float) -> None:
-        self._upstream = upstream
+        self._http = upstream.http
+        self._url = httpx2.URL(upstream.url)
+        self._headers = httpx2.Headers(upstream.headers)
         self._timeout_sec = timeout_sec
 
     async def complete(self, body: bytes) -> tuple[bytes, Usage]:
@@ -92,13 +94,17 @@ class Relay:
         return RelayedStream(response, deadline, keep_usage=keep_usage)
 
     async def _send(self, body: bytes, deadline: float) -> httpx2.Response:
-        upstream = self._upstream
-        request = upstream.http.build_request(
-            "POST", upstream.url, content=body, headers=upstream.headers
+        # Building it by the client would merge headers with the client's own, each time.
+        request = httpx2.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=body,
+            extensions={"timeout": self._http.timeout.as_dict()},
         )
         with _translated_errors(started=False):
             async with timeout_at(deadline):
-                response = await upstream.http.send(request, stream=True)
+                response = await self._http.send(request, stream=True)
                 if response.is_success:
                     return response
                 try:
