@@ -187,8 +187,8 @@ def post(url: str, path: str, body: dict[str, Any]) -> Any:
     headers = {"Content-Type": "application/json"}
     if TOKEN != "none":  # noqa: S105
         headers["Authorization"] = f"Bearer {TOKEN}"
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
