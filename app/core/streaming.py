@@ -175,8 +175,13 @@ class EventStream(StreamingResponse):
     async def _pump(self) -> None:
         try:
             async with aclosing(self._events):
+                is_first = True
                 async for item in self._events:
                     await self._queue.put(item)
+                    if is_first:
+                        # It is sent at once, whatever else has come with it.
+                        await asyncio.sleep(0)
+                        is_first = False
         except Exception:
             logger.exception("a stream broke off")
         await self._queue.put(END)

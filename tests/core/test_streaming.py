@@ -132,7 +132,8 @@ async def test_a_source_that_cannot_be_closed_holds_nobody_up() -> None:
 
     stream = EventStream(events(), keepalive_sec=60, limit_sec=60)
     response = asyncio.create_task(open_stream(stream, Reader(stops_after=2)))
-    while yielded <= 2 * BUFFERED_EVENTS:
+    # One is on its way to the reader, the next one has no room.
+    while yielded <= BUFFERED_EVENTS + 1:
         await asyncio.sleep(0)
     response.cancel()
 
