@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-ATTEMPTS = 4
+PAUSES_SEC = (0, 1, 2, 4)
 # A language model may think for long, but the server says every 15 seconds that it is there.
 SILENCE_SEC = 60
 
@@ -28,7 +28,7 @@ def ask(url: str, question: str) -> Iterator[tuple[str, Any]]:
     body = json.dumps({"message": question, "resumable": True}).encode()
     # Sent again with the same key, it is the same question.
     request = Request(f"{url}/v1/qa-stream", body, {**headers, "Idempotency-Key": str(uuid4())})
-    for attempt in range(ATTEMPTS):
+    for pause in PAUSES_SEC:
         try:
             with urlopen(request, timeout=SILENCE_SEC) as response:
                 for name, event_id, data in read_events(response):
@@ -41,9 +41,8 @@ def ask(url: str, question: str) -> Iterator[tuple[str, Any]]:
         except HTTPError:
             raise
         except (OSError, HTTPException):
-            if attempt == ATTEMPTS - 1:
-                raise
-        time.sleep(2**attempt)
+            time.sleep(pause)
+    raise ConnectionError
 
 
 def read_events(lines: Iterator[bytes]) -> Iterator[tuple[str, str, Any]]:
@@ -74,8 +73,8 @@ def main(question: str, url: str = "http://127.0.0.1:8000") -> None:
                 sys.exit(f"\n{data['message']}")
     except HTTPError as error:
         sys.exit(json.load(error)["detail"])
-    except OSError as error:
-        sys.exit(f"{url} can't be reached: {error}")
+    except OSError:
+        sys.exit(f"{url} can't be reached, or keeps breaking off.")
 
 
 if __name__ == "__main__":
