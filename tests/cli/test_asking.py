@@ -120,7 +120,13 @@ async def test_words_that_are_no_utf_8_are_refused_in_a_sentence(
     async with open_elsewhere(settings, tmp_path) as (elsewhere, _):
         asked = await elsewhere.run("ask", "how \udcff")
         searched = await elsewhere.run("search", "how \udcff", "--json")
-        chatted = await elsewhere.run("chat", "--json", lines=["how \udcff", "Can ducks swim?"])
+        chatted = await elsewhere.run(
+            "chat",
+            "--json",
+            lines=["how \udcff", "Can ducks swim?"],
+            # As where the locale is not C's.
+            PYTHONIOENCODING="utf-8:strict",
+        )
 
     words = "must not contain half of a surrogate pair."
     assert asked.stderr == f"The question {words}\n"

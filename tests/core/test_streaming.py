@@ -86,6 +86,20 @@ async def test_a_stream_that_is_broken_off_ends_with_the_error_and_closes_its_so
     assert source.is_closed
 
 
+async def test_the_first_event_of_a_burst_is_sent_by_itself() -> None:
+    """Its reader need not wait until all that has come with it is read."""
+    source, reader = Source(3), Reader()
+    until: asyncio.Future[AppError] = asyncio.get_running_loop().create_future()
+
+    response = asyncio.create_task(open_stream(a_stream(source, until), reader))
+    while source.yielded < 3 or b"".join(reader.received) != MORE * 3:
+        await asyncio.sleep(0)
+    until.set_result(NotFound())
+    await response
+
+    assert reader.received[1:3] == [MORE, MORE * 2]
+
+
 async def test_it_is_broken_off_even_before_it_has_begun() -> None:
     source, reader = Source(3), Reader()
     until: asyncio.Future[AppError] = asyncio.get_running_loop().create_future()
