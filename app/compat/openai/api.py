@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from app.accounts.dependencies import AskerDep, AskScopeDep, StreamDep
 from app.compat.openai.catalogue import Model, ModelList
@@ -48,6 +49,14 @@ UPSTREAM: Final[Responses] = {
     504: {"model": OpenAIErrorResponse, "description": "The language model took too long."},
 }
 
+
+class _NameConvertor(PathConvertor):
+    """Any text, lines too: elsewhere what has more than one is no path, and its error not ours."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("model_name", _NameConvertor())
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=FAILURES)
 
 
@@ -58,7 +67,7 @@ async def list_models(services: OpenAIServicesDep, _: AskScopeDep) -> ModelList:
 
 
 @router.get(
-    "/models/{model:path}",
+    "/models/{model:model_name}",
     responses=NOT_FOUND,
     openapi_extra={
         "parameters": [

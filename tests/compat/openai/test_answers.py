@@ -123,6 +123,9 @@ async def test_models_are_listed(client: AsyncOpenAI, upstream_api: httpx2.Async
         assert (await upstream_client.models.retrieve("test-model")).owned_by == "upstream"
         with pytest.raises(openai.NotFoundError, match="There are: brag"):
             await upstream_client.models.retrieve("gpt/none")
+    # Not even a name of two lines has the error of a path that is none.
+    response = await upstream_api.get("/v1/models/gpt%0Anone")
+    assert response.json()["error"]["code"] == "model_not_found"
 
 
 async def test_what_is_asked_of_the_wording_goes_along_and_does_not_rule(
