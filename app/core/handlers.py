@@ -16,7 +16,7 @@ from app.core.idempotency import Replayed
 from app.core.logs import request_id
 from app.core.models import ErrorBody, ErrorResponse
 
-__all__ = ["error_response", "install_handlers", "invalid_request", "plain_error"]
+__all__ = ["app_error", "error_response", "install_handlers", "invalid_request", "plain_error"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,14 @@ def install_handlers(app: FastAPI) -> None:
 def error_response(error: AppError) -> ErrorResponse:
     """The body of an error response or of an `error` event."""
     return _body(error.code, error.message, error.details)
+
+
+def app_error(error: HTTPException) -> AppError:
+    """One of the framework's errors as one of ours, for those who word errors otherwise."""
+    ours = AppError(error.detail or HTTPStatus(error.status_code).phrase, headers=error.headers)
+    ours.status_code = error.status_code  # type: ignore[misc]
+    ours.code = HTTP_CODES.get(error.status_code, f"http_{error.status_code}")  # type: ignore[misc]
+    return ours
 
 
 def plain_error(code: str, message: str) -> ErrorResponse:

@@ -7,11 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from app.accounts.dependencies import CallerDep
 from app.core.exceptions import AppError
-from app.core.handlers import error_response
+from app.core.handlers import app_error, error_response
 from app.mcp.origins import require_trusted_origin
 from app.mcp.service import McpService
 
@@ -34,6 +35,8 @@ class _McpRoute(APIRoute):
                 return await handle(request)
             except AppError as error:
                 return _refusal(error)
+            except HTTPException as error:
+                return _refusal(app_error(error))
 
         return answer
 

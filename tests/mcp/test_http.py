@@ -144,6 +144,7 @@ async def test_other_methods_and_bodies_are_refused(api: httpx2.AsyncClient) -> 
     assert (await api.delete("/mcp")).status_code == 405
     large = await api.post("/mcp", json={**LIST, "params": "x" * 1_000_001}, headers=ACCEPT)
     assert large.status_code == 413
+    assert large.json()["error"]["data"]["code"] == "payload_too_large"
     for body in (b"", b"{", b"[]", b"[" * 100_000, b'{"jsonrpc":"2.0","id":1}', b"\xff"):
         for version in ("2025-06-18", "2026-07-28", "1999-01-01"):
             headers = {

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from app.chat.exceptions import UnknownModel
 from app.core.exceptions import AppError
+from app.core.handlers import app_error
 from app.core.logs import request_id
 
 __all__ = [
@@ -116,7 +117,7 @@ class OpenAIRoute(APIRoute):
             except AppError as error:
                 return _response(error)
             except HTTPException as error:
-                return _response(_of_http(error))
+                return _response(app_error(error))
 
         return with_openai_errors
 
@@ -160,11 +161,3 @@ def _response(error: AppError) -> Response:
     return JSONResponse(
         error_body(error).model_dump(mode="json"), status_of(error), headers=error.headers
     )
-
-
-def _of_http(error: HTTPException) -> AppError:
-    """Return an error of the framework's as one of ours."""
-    ours = AppError(error.detail or HTTPStatus(error.status_code).phrase, headers=error.headers)
-    ours.status_code = error.status_code  # type: ignore[misc]
-    ours.code = "payload_too_large" if error.status_code == 413 else "bad_request"  # type: ignore[misc]  # noqa: PLR2004
-    return ours
