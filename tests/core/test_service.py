@@ -1,5 +1,6 @@
 """Health, readiness, request ids and unexpected errors."""
 
+import asyncio
 import logging
 
 import httpx2
@@ -7,7 +8,8 @@ import pytest
 
 import app
 from settings import Settings
-from tests.support import execute, open_client
+from tests.core.metrics import scrape
+from tests.support import eventually, execute, open_client
 
 
 async def test_the_healthcheck_tells_the_version(api: httpx2.AsyncClient) -> None:
@@ -113,3 +115,30 @@ async def test_the_api_description_has_examples_and_every_error(api: httpx2.Asyn
     operation = description["paths"]["/v1/qa-create"]["post"]
     assert {"200", "422", "502", "503", "504"} <= operation["responses"].keys()
     assert description["components"]["schemas"]["MessageRequest"]["examples"]
+
+
+async def test_who_leaves_in_the_middle_of_a_request_is_no_failure_of_ours(
+    api: httpx2.AsyncClient,
+) -> None:
+    paths = ("/v1/chat/completions", "/v1/embeddings", "/mcp", "/v1/documents")
+    host, port = api.base_url.host, api.base_url.port
+    before = await scrape(api)
+    for path in paths:
+        _, writer = await asyncio.open_connection(host, port)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            "Accept: application/json, text/event-stream\r\nContent-Length: 100\r\n\r\n{"
+        )
+        writer.write(head.encode())
+        # Time for it to arrive.
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+    async def are_counted() -> bool:
+        now = await scrape(api)
+        name, method, status = "brag_http_requests_total", "POST", "499"
+        return all(
+            now.since(before, name, method=method, route=path, status=status) == 1 for path in paths
+        )
+
+    await eventually(are_counted)

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from app.core.database import Database
 from app.knowledge.embedding import Embedder
 from settings import Settings
-from tests.accounts.people import auth_required, bearer, join, log_in, new_token
-from tests.compat.openai.clients import HELLO, openai_client
+from tests.accounts.people import auth_required, join, log_in, new_token
+from tests.compat.openai.clients import HELLO, openai_client, read
 from tests.core.metrics import scrape
 from tests.support import eventually, fetch, open_client
 from tests.upstream import MODEL, USAGE, Pieces, Upstream, chunk, completion, sse, usage
@@ -28,10 +28,6 @@ KEY = "sk-upstream-secret"
 async def client(upstream_api: httpx2.AsyncClient) -> AsyncIterator[AsyncOpenAI]:
     async with openai_client(upstream_api) as client:
         yield client
-
-
-async def read(stream: Any) -> list[str]:
-    return [one.choices[0].delta.content or "" async for one in stream if one.choices]
 
 
 async def test_an_answer_comes_as_the_language_model_gave_it(
@@ -306,33 +302,6 @@ async def test_only_configured_models_are_passed_on(
     assert [request["model"] for request in upstream.requests] == [MODEL]
 
 
-async def test_who_leaves_in_the_middle_of_a_request_is_no_failure_of_ours(
-    api: httpx2.AsyncClient,
-) -> None:
-    paths = ("/v1/chat/completions", "/v1/embeddings", "/mcp", "/v1/documents")
-    host, port = api.base_url.host, api.base_url.port
-    before = await scrape(api)
-    for path in paths:
-        _, writer = await asyncio.open_connection(host, port)
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-            "Accept: application/json, text/event-stream\r\nContent-Length: 100\r\n\r\n{"
-        )
-        writer.write(head.encode())
-        # Time for it to arrive.
-        await asyncio.sleep(0.1)
-        writer.transport.abort()
-
-    async def are_counted() -> bool:
-        now = await scrape(api)
-        name, method, status = "brag_http_requests_total", "POST", "499"
-        return all(
-            now.since(before, name, method=method, route=path, status=status) == 1 for path in paths
-        )
-
-    await eventually(are_counted)
-
-
 GOOD = '{"model": "test-model", "messages": [{"role": "user"}]}'
 NO_REQUESTS = [
     ("{", 400),
@@ -369,96 +338,6 @@ async def test_what_is_no_request_is_told_in_openais_shape(
         assert response.json()["detail"] == error["message"]
         assert error["request_id"] == response.headers["x-request-id"]
     assert upstream.requests == []
-
-
-async def test_tokens_scopes_and_limits_hold(
-    upstream_settings: Settings,
-    upstream: Upstream,
-    database: Database,
-    embedder: Embedder,
-    pieces: Pieces,
-) -> None:
-    secured = auth_required(upstream_settings, concurrent_generations=1, tokens_per_day=20)
-    session = log_in(database, secured, join(database, "ann@example.org"))
-    async with open_client(secured) as api:
-        reading = (await new_token(api, session, "read"))["token"]
-        asking = (await new_token(api, session, "ask"))["token"]
-        for token, error in (
-            ("brag_wrong", openai.AuthenticationError),
-            (reading, openai.PermissionDeniedError),
-        ):
-            async with openai_client(api, token) as client:
-                with pytest.raises(error):
-                    await client.chat.completions.create(model=MODEL, messages=HELLO)
-        client = openai_client(api, asking)
-        first = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
-        with pytest.raises(openai.RateLimitError, match="in the making") as refused:
-            await client.chat.completions.create(model=MODEL, messages=HELLO)
-        qa = await api.post("/v1/qa-create", json={"message": "?"}, headers=bearer(session.token))
-        assert qa.status_code == 429
-        pieces.put_nowait(None)
-        await read(first)
-        upstream.behave = upstream.answers("Well.")
-
-        async def is_free() -> bool:
-            return fetch(database.url, "SELECT FROM generation WHERE ended_at IS NULL") == []
-
-        await eventually(is_free)
-        await client.chat.completions.create(model=MODEL, messages=HELLO)
-        with pytest.raises(openai.RateLimitError, match="used up") as spent:
-            await client.chat.completions.create(model=MODEL, messages=HELLO)
-        await client.close()
-
-    assert int(refused.value.response.headers["retry-after"]) > 0
-    assert int(spent.value.response.headers["retry-after"]) > 0
-    assert len(upstream.requests) == 2
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_what_a_reader_has_used_who_left_is_counted(
-    upstream_settings: Settings,
-    upstream: Upstream,
-    database_url: str,
-    embedder: Embedder,
-    *,
-    stream: bool,
-) -> None:
-    upstream.behave = upstream.hangs
-    limited = upstream_settings.model_copy(
-        update={"tokens_per_day": 1000, "concurrent_generations": 1}
-    )
-    async with open_client(limited) as api, openai_client(api) as client:
-        long: Any = [{"role": "user", "content": "word " * 100}]
-        asking: asyncio.Task[Any] = asyncio.create_task(
-            client.chat.completions.create(model=MODEL, messages=long, stream=stream)
-        )
-
-        async def is_asked() -> bool:
-            return bool(upstream.requests)
-
-        await eventually(is_asked)
-        asking.cancel()
-
-        async def is_counted() -> bool:
-            counts = [row[0] for row in fetch(database_url, "SELECT count FROM rate_limit")]
-            return bool(counts) and min(counts) > 100
-
-        await eventually(is_counted)
-    assert fetch(database_url, "SELECT FROM generation WHERE ended_at IS NULL") == []
-
-
-async def test_a_stream_ends_with_its_token(
-    upstream_settings: Settings, database: Database, embedder: Embedder, pieces: Pieces
-) -> None:
-    secured = auth_required(upstream_settings)
-    session = log_in(database, secured, join(database, "ann@example.org"))
-    async with open_client(secured) as api:
-        token = await new_token(api, session, "ask")
-        async with openai_client(api, token["token"]) as client:
-            stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
-            await api.delete(f"/v1/tokens/{token['id']}", headers=bearer(session.token))
-            with pytest.raises(openai.APIError, match="valid token"):
-                await read(stream)
 
 
 async def test_offline_it_is_said_that_there_is_no_language_model(api: httpx2.AsyncClient) -> None:
